@@ -1,0 +1,99 @@
+"""Keep a passage or reject it with a reason: duplicate, boilerplate or fragment. Nothing is dropped uncounted.
+
+The rules are few and explainable. They look at the passage alone and at the passages before it; they never change a text.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from corpus.passage import Passage, text_sha256
+from corpus.readers.source import Unreadable
+from corpus.sentences import split_sentences
+
+Reason = Literal["duplicate", "boilerplate", "fragment"]
+# A passage is boilerplate when sentences about the site itself make up at least this share of its characters.
+BOILERPLATE_SHARE = 0.5
+# Below these a passage without a heading says nothing on its own ("×", "Read more", "Page 2 of 7").
+FRAGMENT_LETTERS = 12
+FRAGMENT_WORDS = 4
+# More than one damaged character (U+FFFD) in twenty: the text was decoded wrongly before it came to us.
+DAMAGED_SHARE = 0.05
+
+_BOILERPLATE = re.compile(
+    "|".join(
+        (
+            r"\bwe use cookies\b|\buses? cookies\b|\bcookie (?:policy|notice|settings|preferences)\b",
+            r"\baccept (?:all )?cookies\b",
+            r"\bprivacy (?:policy|notice)\b|\bterms (?:of (?:use|service)|and conditions)\b|\badvertising policy\b",
+            r"\bconsent to (?:these|the|our)\b|\bwithdraw your consent\b|\bthird[- ]party partners\b|\bmarketing purposes\b",
+            r"\ball rights reserved\b|\bcopyright (?:©|\(c\)|\d{4})|©\s*\d{4}",
+            r"\b(?:does|do) not provide medical advice\b",
+            r"\bnot (?:intended )?(?:as |to be )?a substitute for (?:professional )?medical\b",
+            r"\bfor (?:general )?(?:informational|information|educational) purposes only\b",
+            r"\bgeneral informational purposes\b|\bnever (?:ignore|disregard) professional medical advice\b",
+            r"\bsubscribe to (?:our|the)\b|\bsign up for (?:our|the)\b.*\bnewsletter\b|\bskip to (?:main )?content\b",
+            r"\bif you think you may have a medical emergency, (?:immediately )?call\b",
+        )
+    ),
+    re.IGNORECASE,
+)
+_LETTER = re.compile(r"[^\W\d_]")
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A passage left out of the index, its place in the source file, and the reason."""
+
+    source: str
+    start: int
+    end: int
+    reason: Reason
+    text: str
+
+
+def clean(items: Iterable[Passage | Unreadable]) -> Iterator[Passage | Rejected | Unreadable]:
+    """Yield each passage to keep and a Rejected for each other, in order; what was unreadable passes through."""
+    seen: dict[str, set[str]] = {}
+    for item in items:
+        if isinstance(item, Unreadable):
+            yield item
+            continue
+        reason = _reason(item, seen)
+        yield Rejected(item.source, item.start, item.end, reason, item.text) if reason else item
+
+
+def _reason(passage: Passage, seen: dict[str, set[str]]) -> Reason | None:
+    if is_fragment(passage):
+        return "fragment"
+    if is_boilerplate(passage.text):
+        return "boilerplate"
+    # The same words under another heading answer another question and stay; without a new heading they are a duplicate.
+    headings = seen.setdefault(text_sha256(_folded(passage.text)), set())
+    heading = _folded(passage.context)
+    if headings and (not heading or heading in headings):
+        return "duplicate"
+    headings.add(heading)
+    return None
+
+
+def is_fragment(passage: Passage) -> bool:
+    """Say whether what the passage holds is too little, or too damaged, to be read on its own."""
+    letters = len(_LETTER.findall(passage.text))
+    if passage.text.count("\ufffd") > DAMAGED_SHARE * len(passage.text):
+        return True
+    if passage.heading:
+        return letters == 0
+    return letters < FRAGMENT_LETTERS and len(passage.text.split()) < FRAGMENT_WORDS
+
+
+def is_boilerplate(text: str) -> bool:
+    """Say whether the text is mostly about the site it was taken from: cookies, consent, rights, disclaimers."""
+    sentences = split_sentences(text)
+    about_site = sum(s.end - s.start for s in sentences if _BOILERPLATE.search(text, s.start, s.end))
+    return about_site >= BOILERPLATE_SHARE * max(1, sum(s.end - s.start for s in sentences))
+
+
+def _folded(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.casefold()))

@@ -1,0 +1,64 @@
+"""Plain text: one passage a line, or paragraphs parted by blank lines.
+
+Which of the two a file is shows in its line ends: in wrapped paragraphs most lines break off in the middle of a sentence,
+in a file of one passage a line they do not. List items stay with the sentence that introduces them.
+"""
+
+import re
+from collections.abc import Iterator
+
+from corpus.passage import Passage, Span
+from corpus.readers.source import Place, SourceFile, make_passage
+from corpus.text import normalise, normalise_wrapped, starts_item
+
+_LINE = re.compile(r"[^\n]+")
+_BLOCK = re.compile(r"[^\n]*\S[^\n]*(?:\n[^\n]*\S[^\n]*)*")
+_SENTENCE_END = re.compile(r"[.!?…:;。！？][\"'”’)\]]*\s*$")
+# Marked items, and the lines after one that ends with a colon, belong to the list as long as they stay this short.
+LIST_ITEM_WORDS = 25
+
+
+def read_plain(source: SourceFile) -> Iterator[Passage]:
+    """Yield the passages of a plain-text file in order."""
+    text = source.text.replace("\r\n", " \n").replace("\r", "\n")
+    wrapped = _is_wrapped(text)
+    pattern, normal = (_BLOCK, normalise_wrapped) if wrapped else (_LINE, normalise)
+    pieces = [Span(m.start(), m.end()) for m in pattern.finditer(text) if m.group().strip()]
+    for span in _with_lists(text, pieces):
+        span = _trimmed(text, span)
+        body = normal(source.text[span.start : span.end])
+        if body:
+            yield make_passage(source, Place(source.name, span.start, span.end), body, {})
+
+
+def _is_wrapped(text: str) -> bool:
+    inner = [line for block in _BLOCK.findall(text) for line in block.split("\n")[:-1]]
+    if not inner:
+        return False
+    ended = sum(_SENTENCE_END.search(line) is not None for line in inner)
+    return ended * 2 < len(inner)
+
+
+def _with_lists(text: str, pieces: list[Span]) -> Iterator[Span]:
+    """Join list items, marked or following a colon, to the piece that introduces them."""
+    current: Span | None = None
+    lead = ""
+    for piece in pieces:
+        body = text[piece.start : piece.end].strip()
+        if current is not None and (starts_item(body) or lead.endswith(":")) and _is_short(body):
+            current = Span(current.start, piece.end)
+            continue
+        if current is not None:
+            yield current
+        current, lead = piece, body
+    if current is not None:
+        yield current
+
+
+def _is_short(body: str) -> bool:
+    return len(body.split()) <= LIST_ITEM_WORDS
+
+
+def _trimmed(text: str, span: Span) -> Span:
+    body = text[span.start : span.end]
+    return Span(span.start + len(body) - len(body.lstrip()), span.end - len(body) + len(body.rstrip()))

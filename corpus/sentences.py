@@ -1,0 +1,68 @@
+"""Text to sentence ranges, by rule: a line break ends a sentence, and so does a full stop that is no abbreviation.
+
+The ranges are recorded as the text is cut; nothing is ever searched for afterwards. The rules are English ones with the
+CJK full stops added; they do not know the abbreviations of other languages.
+"""
+
+import re
+from collections.abc import Iterator
+
+from corpus.passage import Span
+
+# Titles, Latin and measures that are followed by a capital letter or a digit without ending a sentence.
+ABBREVIATIONS = frozenset(
+    "dr mr mrs ms prof st vs e.g i.e eg ie cf c ca al approx no nos fig figs vol pp p ed eds est dept sr jr inc ltd".split()
+)
+# A sentence that follows "U.S." or "M.D." most often opens with one of these; a name that contains it does not.
+STARTERS = frozenset("the a an it this that these those he she they we you i in if when there but and or for as at on".split())
+
+_BORDER = re.compile(
+    r"(?P<mark>[.!?…]+)(?P<tail>[\"'”’»)\]]*(?:\[\d+(?:[,–-]\s?\d+)*\])*)(?=\s+[\"'“‘«(\[]*(?P<next>[^\W_]+))|(?P<cjk>[。！？]+[」』”’）]*)"
+)
+_LAST_WORD = re.compile(r"[^\s(\[\"'“‘]*$")
+_ITEM_MARK = re.compile(r"\s*(?:\d{1,3}|[a-zA-Z])$")
+_INITIALS = re.compile(r"(?:[A-Za-z]\.)+[A-Za-z]$")
+
+
+def split_sentences(text: str) -> tuple[Span, ...]:
+    """Return the sentences' ranges in order; they don't overlap, are trimmed, and leave out nothing but white space."""
+    return tuple(span for line in _lines(text) for span in _split_line(text, line))
+
+
+def _lines(text: str) -> Iterator[Span]:
+    for found in re.finditer(r"[^\n]+", text):
+        yield Span(found.start(), found.end())
+
+
+def _split_line(text: str, line: Span) -> Iterator[Span]:
+    start = line.start
+    for found in _BORDER.finditer(text, line.start, line.end):
+        if found["cjk"] or _ends_sentence(text[start : found.start()], found):
+            yield from _trimmed(text, Span(start, found.end()))
+            start = found.end()
+    yield from _trimmed(text, Span(start, line.end))
+
+
+def _ends_sentence(before: str, found: re.Match[str]) -> bool:
+    following = found["next"]
+    if following[0].islower():
+        return False
+    if found["mark"] != ".":
+        return True
+    if _ITEM_MARK.fullmatch(before):  # "1. Lie on your back": the number belongs to the step
+        return False
+    tail = _LAST_WORD.search(before)
+    word = tail.group() if tail else ""
+    if _INITIALS.fullmatch(word) and word.lower() not in ABBREVIATIONS:
+        return following.lower() in STARTERS
+    if len(word) == 1 and word.isupper():  # an initial in a name; "vitamin D. The ..." goes on with a starter
+        return following.lower() in STARTERS and word != "I"
+    return word.lower() not in ABBREVIATIONS
+
+
+def _trimmed(text: str, span: Span) -> Iterator[Span]:
+    body = text[span.start : span.end]
+    start = span.start + len(body) - len(body.lstrip())
+    end = span.end - (len(body) - len(body.rstrip()))
+    if start < end:
+        yield Span(start, end)

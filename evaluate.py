@@ -1,0 +1,212 @@
+"""The evaluator's command line: a data set in BEIR layout in, the field's measures and a TREC run out.
+
+    python evaluate.py DATASET_DIR --retriever bm25|dense|hybrid [--split test] [--run-out F] [--json F]
+
+Every document of corpus.jsonl is indexed (no cleaning: the judgments decide), a document's score is its best chunk's, and
+ir_measures computes nDCG@10, RR@10, R@100 and Success@1. The index is kept in build/eval and used again while data,
+encoder and code settings stay the same.
+"""
+
+import argparse
+import hashlib
+import json
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import ir_measures
+from ir_measures import RR, R, Success, nDCG
+
+from corpus.passage import Passage
+from corpus.read import read_file
+from index.build import CHUNK_TOKENS, CONTEXT_TOKENS, Collected, build_index
+from index.fusion import BM25, DENSE, HYBRID, Weights
+from index.lexical import K1, B
+from index.local import CANDIDATES, LocalIndex
+from index.models import DEFAULT_MODEL, ModelError, encoder_source
+from index.progress import ProgressBar
+from index.storage import FORMAT, StorageError, current_generation
+
+RETRIEVERS: dict[str, Weights] = {"bm25": BM25, "dense": DENSE, "hybrid": HYBRID}
+# Documents kept in a run for each query.
+DEPTH = 100
+
+
+class DatasetError(Exception):
+    """A data set is not in BEIR layout; the message names the file and what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A data set in BEIR layout: passages with the corpus ids as documents, query texts by id, judgments of one split."""
+
+    name: str
+    split: str
+    passages: tuple[Passage, ...]
+    digest: str
+    queries: dict[str, str]
+    qrels: dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One retriever's measures on one data set; ``query_ms`` is the median wall-clock time of a search."""
+
+    retriever: str
+    measures: dict[str, float]
+    query_ms: float
+    run: dict[str, dict[str, float]]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Evaluate the retrievers asked for and return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        dataset = load_dataset(options.dataset, options.split)
+        index = open_or_build(dataset, options.model, options.index_dir)
+        results = [evaluate(index, dataset, name, options.relevance_cut) for name in options.retriever]
+    except (DatasetError, StorageError, ModelError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(_table(dataset, results))
+    if options.run_out:
+        options.run_out.write_text("".join(run_lines(results)), encoding="utf-8")
+    if options.json:
+        options.json.write_text(json.dumps(_record(dataset, index, results, options), indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="evaluate.py", description="Evaluate retrieval on a data set in BEIR layout.")
+    parser.add_argument("dataset", type=Path, metavar="DATASET_DIR", help="folder with corpus.jsonl, queries.jsonl, qrels/")
+    parser.add_argument("--retriever", nargs="+", choices=tuple(RETRIEVERS), default=list(RETRIEVERS), help="default: all")
+    parser.add_argument("--split", default="test", help="qrels/SPLIT.tsv to judge by (default: test)")
+    parser.add_argument("--relevance-cut", type=int, default=1, metavar="GRADE", help="lowest grade that is relevant")
+    parser.add_argument("--run-out", type=Path, metavar="F", help="write the runs in TREC format")
+    parser.add_argument("--json", type=Path, metavar="F", help="write the measures and what they were measured on")
+    parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME_OR_PATH", help="hub name or local folder")
+    parser.add_argument("--index-dir", type=Path, default=Path("build/eval"), metavar="DIR", help="where indexes are kept")
+    return parser
+
+
+def load_dataset(folder: Path, split: str) -> Dataset:
+    """Read a data set in BEIR layout, or raise DatasetError."""
+    corpus, queries, qrels = folder / "corpus.jsonl", folder / "queries.jsonl", folder / "qrels" / f"{split}.tsv"
+    for path in (corpus, queries, qrels):
+        if not path.is_file():
+            raise DatasetError(f"{path} is not there; expected corpus.jsonl, queries.jsonl and qrels/{split}.tsv")
+    passages = []
+    for item in read_file(corpus, corpus.name):
+        if not isinstance(item, Passage):
+            raise DatasetError(f"{corpus}: {item.reason}")
+        passages.append(item)
+    judged = _read_qrels(qrels)
+    texts = {key: text for key, text in _read_queries(queries) if key in judged}
+    if missing := sorted(judged.keys() - texts.keys()):
+        raise DatasetError(f"{queries} lacks {len(missing)} queries that {qrels.name} judges, {missing[0]!r} the first")
+    digest = hashlib.sha256(corpus.read_bytes()).hexdigest()
+    return Dataset(folder.resolve().name, split, tuple(passages), digest, texts, judged)
+
+
+def _read_queries(path: Path) -> Iterable[tuple[str, str]]:
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+            yield str(record["_id"]), str(record["text"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise DatasetError(f"{path}, line {number}: expected an object with _id and text ({error})") from error
+
+
+def _read_qrels(path: Path) -> dict[str, dict[str, int]]:
+    judged: dict[str, dict[str, int]] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()[1:], 2):
+        cells = line.split("\t")
+        if len(cells) != 3 or not cells[2].strip().lstrip("-").isdigit():
+            raise DatasetError(f"{path}, line {number}: expected query-id, corpus-id and a whole score, found {line!r}")
+        judged.setdefault(cells[0], {})[cells[1]] = int(cells[2])
+    return judged
+
+
+def open_or_build(dataset: Dataset, model: str, folder: Path) -> LocalIndex:
+    """Open the index kept for this data, model and code settings, or build it first."""
+    settings = f"{dataset.digest} {model} {FORMAT} {CHUNK_TOKENS} {CONTEXT_TOKENS} {K1} {B}"
+    index = folder / f"{dataset.name}-{hashlib.sha256(settings.encode()).hexdigest()[:12]}"
+    try:
+        current_generation(index)
+    except StorageError:
+        print(f"indexing {len(dataset.passages):,} documents into {index}", file=sys.stderr)
+        with closing(ProgressBar("passages to vectors")) as bar:
+            collected = Collected(dataset.passages, (), ())
+            build_index(collected, index, encoder_source(model, index), bar.show)
+    return LocalIndex.open(index)
+
+
+def evaluate(index: LocalIndex, dataset: Dataset, retriever: str, relevance_cut: int) -> Result:
+    """Run one retriever over the judged queries and measure it."""
+    run: dict[str, dict[str, float]] = {}
+    times = []
+    for key, text in dataset.queries.items():
+        begun = time.perf_counter()
+        run[key] = rank_documents(index, text, RETRIEVERS[retriever])
+        times.append((time.perf_counter() - begun) * 1000)
+    measures = [nDCG @ 10, RR(rel=relevance_cut) @ 10, R(rel=relevance_cut) @ 100, Success(rel=relevance_cut) @ 1]
+    values = ir_measures.calc_aggregate(measures, dataset.qrels, run)
+    return Result(retriever, {str(m): float(values[m]) for m in measures}, statistics.median(times), run)
+
+
+def rank_documents(index: LocalIndex, question: str, weights: Weights) -> dict[str, float]:
+    """Return the best DEPTH documents and their scores, a document's score being its best chunk's."""
+    best: dict[str, float] = {}
+    for hit in index.search(question, 2 * CANDIDATES, weights=weights):
+        if len(best) < DEPTH or hit.chunk.passage.document in best:
+            best.setdefault(hit.chunk.passage.document, hit.score)
+    return best
+
+
+def run_lines(results: Sequence[Result]) -> Iterable[str]:
+    """Yield the lines of a TREC run: query Q0 document rank score tag."""
+    for result in results:
+        for query, documents in result.run.items():
+            ranked = sorted(documents.items(), key=lambda item: (-item[1], item[0]))
+            for rank, (document, score) in enumerate(ranked, 1):
+                yield f"{query} Q0 {document} {rank} {score:.6f} citewell-{result.retriever}\n"
+
+
+def _table(dataset: Dataset, results: Sequence[Result]) -> str:
+    names = list(results[0].measures)
+    lines = [f"{dataset.name}, split {dataset.split}: {len(dataset.passages):,} documents, {len(dataset.queries):,} queries"]
+    lines.append("  ".join([f"{'retriever':<10}", *(f"{name:>15}" for name in names), f"{'ms/query':>9}"]))
+    for result in results:
+        cells = [f"{result.measures[name]:>15.4f}" for name in names]
+        lines.append("  ".join([f"{result.retriever:<10}", *cells, f"{result.query_ms:>9.1f}"]))
+    return "\n".join(lines)
+
+
+def _record(dataset: Dataset, index: LocalIndex, results: Sequence[Result], options: argparse.Namespace) -> dict[str, object]:
+    return {
+        "dataset": dataset.name,
+        "split": dataset.split,
+        "documents": len(dataset.passages),
+        "queries": len(dataset.queries),
+        "relevance_cut": options.relevance_cut,
+        "corpus_sha256": dataset.digest,
+        "generation": index.manifest.generation,
+        "encoder": index.manifest.encoder,
+        "chunking": index.manifest.chunking,
+        "ir_measures": ir_measures.__version__,
+        "python": platform.python_version(),
+        "results": {
+            result.retriever: {"measures": result.measures, "median_query_ms": round(result.query_ms, 3)} for result in results
+        },
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,218 @@
+"""Source files to a published generation: read, clean, chunk, encode, write, publish.
+
+The live generation serves on, untouched, until the new one is whole; a build that fails or is stopped leaves nothing
+behind. Every item left out is in the report, with its reason.
+"""
+
+import datetime
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from corpus.chunk import chunk_passage
+from corpus.clean import Rejected, clean
+from corpus.passage import Chunk, Passage, Span
+from corpus.read import read_sources
+from corpus.readers.source import Unreadable
+from index.dense import write_dense
+from index.encoder import Encoder, PassageInput, Precision, Vectors, comparable, cores, open_encoder
+from index.lexical import K1, STEMMER, B, write_lexical
+from index.passages import write_passages
+from index.storage import (
+    DENSE,
+    ENCODER,
+    FORMAT,
+    LEXICAL,
+    SENTENCE_VECTORS,
+    Manifest,
+    StorageError,
+    file_facts,
+    new_generation,
+    publish,
+)
+
+# Tokens of a chunk, heading and special tokens included, where the model reads that many (docs/retrieval.md).
+CHUNK_TOKENS = 256
+# Tokens a heading may take of a chunk's budget; a longer one is cut for the encoder, never in a citation.
+CONTEXT_TOKENS = 48
+QUERY_PRECISION: Precision = "int8"
+# Chunks handed to the encoder at a time: bounds the memory for tokens and token vectors.
+ENCODE_STEP = 512
+
+
+class BuildError(Exception):
+    """Nothing could be indexed; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What reading and cleaning gave: passages to index, and everything left out with its reason."""
+
+    passages: tuple[Passage, ...]
+    rejected: tuple[Rejected, ...]
+    unreadable: tuple[Unreadable, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a build did; ``seconds`` is wall-clock time."""
+
+    generation: str
+    passages: int
+    chunks: int
+    rejected: tuple[Rejected, ...]
+    unreadable: tuple[Unreadable, ...]
+    seconds: float
+
+
+Progress = Callable[[int, int], object]
+
+
+def collect(sources: Sequence[Path]) -> Collected:
+    """Read and clean sources; raise SourceError for one that does not exist, BuildError where no passage is left."""
+    passages: list[Passage] = []
+    rejected: list[Rejected] = []
+    unreadable: list[Unreadable] = []
+    for item in clean(read_sources(sources)):
+        if isinstance(item, Passage):
+            passages.append(item)
+        elif isinstance(item, Rejected):
+            rejected.append(item)
+        else:
+            unreadable.append(item)
+    if not passages:
+        named = "; ".join(f"{item.source}: {item.reason}" for item in unreadable[:5]) or "every passage was rejected"
+        raise BuildError(f"there is nothing to index ({named})")
+    return Collected(tuple(passages), tuple(rejected), tuple(unreadable))
+
+
+def build_index(
+    collected: Collected,
+    index: Path,
+    prepare_encoder: Callable[[Path], object],
+    progress: Progress = lambda _, __: None,
+) -> Report:
+    """Build a generation of the collected passages, publish it in ``index``, and report.
+
+    ``prepare_encoder`` writes the encoder's files into the folder it is given; ``progress`` is told chunks done and in all.
+    """
+    begun = time.monotonic()
+    with new_generation(index) as folder:
+        prepare_encoder(folder / ENCODER)
+        encoder = open_encoder(folder / ENCODER, "float32", threads=cores())
+        chunks = [chunk_all(passage, encoder) for passage in collected.passages]
+        truncated = _write(collected.passages, chunks, encoder, folder, progress)
+        manifest = _manifest(collected, chunks, encoder, folder, truncated)
+        publish(index, folder, manifest)
+    seconds = time.monotonic() - begun
+    count = sum(len(own) for own in chunks)
+    return Report(
+        manifest.generation, len(collected.passages), count, collected.rejected, collected.unreadable, round(seconds, 3)
+    )
+
+
+def chunk_all(passage: Passage, encoder: Encoder) -> tuple[Chunk, ...]:
+    """Cut a passage into chunks that, with its heading, fit the encoder."""
+    spec = encoder.spec
+    room = min(CHUNK_TOKENS, spec.max_tokens) - spec.special_tokens
+    prefix = spec.passage_prompt + fit_context(passage.context, encoder)
+    used = encoder.count_tokens([prefix])[0] if prefix else 0
+    # Counting sentence by sentence can differ from counting the whole by a token at a border.
+    return chunk_passage(passage, encoder.count_tokens, budget=max(8, room - used - 2))
+
+
+def fit_context(context: str, encoder: Encoder) -> str:
+    """Return the context cut after a word to at most CONTEXT_TOKENS tokens."""
+    while context and encoder.count_tokens([context])[0] > CONTEXT_TOKENS:
+        context = context.rpartition(" ")[0]
+    return context
+
+
+def chunk_inputs(chunks: Sequence[Chunk], encoder: Encoder) -> list[PassageInput]:
+    """Return the chunks as the encoder takes them, sentence ranges counted from the chunk's start."""
+    contexts: dict[str, str] = {}
+    inputs = []
+    for chunk in chunks:
+        context = chunk.passage.context
+        if context not in contexts:
+            contexts[context] = fit_context(context, encoder)
+        spans = tuple(Span(s.start - chunk.start, s.end - chunk.start) for s in chunk.sentences)
+        inputs.append(PassageInput(contexts[context], chunk.text, spans))
+    return inputs
+
+
+def _write(
+    passages: Sequence[Passage], chunks: Sequence[Sequence[Chunk]], encoder: Encoder, folder: Path, progress: Progress
+) -> int:
+    """Write everything but the manifest; return how many chunks the encoder had to cut short."""
+    flat = [chunk for own in chunks for chunk in own]
+    write_passages(passages, chunks, folder)
+    write_lexical([f"{chunk.passage.context}\n{chunk.text}" for chunk in flat], folder / LEXICAL)
+    vectors: list[Vectors] = []
+    sentences: list[np.ndarray[Any, np.dtype[np.float16]]] = []
+    truncated = done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        progress(done, len(flat))
+
+    for start in range(0, len(flat), ENCODE_STEP):
+        encoded = encoder.encode_passages(chunk_inputs(flat[start : start + ENCODE_STEP], encoder), advance)
+        vectors.append(comparable(encoded.chunks, encoder.spec))
+        sentences.extend(comparable(own, encoder.spec).astype(np.float16) for own in encoded.sentences)
+        truncated += encoded.truncated
+    write_dense(np.concatenate(vectors), folder / DENSE)
+    np.save(folder / SENTENCE_VECTORS, np.concatenate(sentences))
+    return truncated
+
+
+def _manifest(
+    collected: Collected, chunks: Sequence[Sequence[Chunk]], encoder: Encoder, folder: Path, truncated: int
+) -> Manifest:
+    now = datetime.datetime.now(datetime.UTC)
+    files = file_facts(folder)
+    digest = hashlib.sha256("\n".join(p.id for p in collected.passages).encode()).hexdigest()
+    whole = hashlib.sha256(repr(sorted((name, fact.sha256) for name, fact in files.items())).encode()).hexdigest()
+    return Manifest(
+        format=FORMAT,
+        generation=f"{now:%Y%m%dT%H%M%S}{now.microsecond:06d}-{whole[:8]}",
+        created=now.isoformat(timespec="seconds"),
+        encoder=asdict(encoder.spec),
+        query_precision=QUERY_PRECISION,
+        chunking={"max_tokens": min(CHUNK_TOKENS, encoder.spec.max_tokens), "context_tokens": CONTEXT_TOKENS},
+        lexical={"method": "lucene", "k1": K1, "b": B, "stemmer": STEMMER},
+        counts=_counts(collected, chunks, truncated),
+        corpus_digest=digest,
+        files=files,
+    )
+
+
+def _counts(collected: Collected, chunks: Sequence[Sequence[Chunk]], truncated: int) -> dict[str, object]:
+    return {
+        "documents": len({(p.source, p.document) for p in collected.passages}),
+        "passages": len(collected.passages),
+        "chunks": sum(len(own) for own in chunks),
+        "sentences": sum(len(chunk.sentences) for own in chunks for chunk in own),
+        "truncated_chunks": truncated,
+        "rejected": _by_reason(item.reason for item in collected.rejected),
+        "unreadable": len(collected.unreadable),
+    }
+
+
+def _by_reason(reasons: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(reasons).items()))
+
+
+def require_empty_target(index: Path) -> None:
+    """Raise StorageError where ``index`` is a file, or a generation folder that a build would write into."""
+    if index.exists() and not index.is_dir():
+        raise StorageError(f"{index} is a file; name a folder for the index")
+    if (index / "manifest.json").is_file():
+        raise StorageError(f"{index} is itself an index generation; name the folder to build in")

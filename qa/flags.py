@@ -1,0 +1,192 @@
+"""The red-flag rules as values: reads red_flags.toml, checks it, and refuses it in words when something is amiss.
+
+Concepts are lists of phrases; a family is a card and the combinations of concepts that show it. Nothing here reads a
+message; see triage.py.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args
+
+from qa.answer import Alert, AlertSource, Level
+from qa.assertion import LISTS, Kind
+from qa.phrase import Phrase, Phrasebook, PhraseError, Vocabulary, parse
+
+RULES_FILE = Path(__file__).with_name("red_flags.toml")
+_LANGUAGE_LISTS = (*LISTS, "figures", "elsewhere")
+
+
+class RedFlagsError(ValueError):
+    """The red-flag file cannot be used; the message says where and what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """A named idea and the phrases that express it; its kind says how time weakens it."""
+
+    name: str
+    phrases: Phrasebook
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A card and when to show it: every concept of any one row of ``when``, and none of ``unless``."""
+
+    id: str
+    alert: Alert
+    when: tuple[frozenset[str], ...]
+    unless: frozenset[str]
+    positive: tuple[str, ...]
+    negative: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Everything triage needs, in the order of the file."""
+
+    language: Phrasebook
+    fillers: frozenset[str]
+    concepts: tuple[Concept, ...]
+    families: tuple[Family, ...]
+    vocabulary: Vocabulary
+
+
+@cache
+def load_rules() -> Rules:
+    """Read the rules that ship with this package, once."""
+    return read_rules(RULES_FILE)
+
+
+def read_rules(path: Path) -> Rules:
+    """Read and check a red-flag file; raise RedFlagsError where it is not as expected."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RedFlagsError(f"cannot read the red flags in {path}: {error}") from error
+    return build_rules(data)
+
+
+def build_rules(data: Mapping[str, Any]) -> Rules:
+    """Turn parsed TOML into rules; raise RedFlagsError where a part is missing, unknown or of the wrong type."""
+    words = _table(data, "language")
+    fillers = frozenset(_texts(words, "fillers", "[language]"))
+    language = {name: _phrases(words, name, "[language]", frozenset()) for name in _LANGUAGE_LISTS}
+    ideas = _ideas(data, fillers)
+    families = tuple(_family(item, place, set(ideas)) for place, item in enumerate(_tables(data, "family"), start=1))
+    _check_unique([family.id for family in families])
+    everything = [phrase for phrases in (*language.values(), *ideas.values()) for phrase in phrases]
+    vocabulary = Vocabulary(everything, fillers | frozenset(_texts(words, "lookalikes", "[language]")))
+    return Rules(Phrasebook(language), fillers, _concepts(data, ideas), families, vocabulary)
+
+
+def _ideas(data: Mapping[str, Any], fillers: frozenset[str]) -> dict[str, tuple[Phrase, ...]]:
+    """Read [concepts]; each may use only those above it."""
+    table = _table(data, "concepts")
+    ideas: dict[str, tuple[Phrase, ...]] = {}
+    for name in table:
+        phrases = _phrases(table, name, "[concepts]", fillers)
+        for key in sorted(key for phrase in phrases for key in phrase.keys if key.startswith("{")):
+            if key[1:-1] not in ideas:
+                raise RedFlagsError(f"the concept {name!r} uses {key}, which is not defined above it")
+        ideas[name] = phrases
+    return ideas
+
+
+def _concepts(data: Mapping[str, Any], ideas: Mapping[str, tuple[Phrase, ...]]) -> tuple[Concept, ...]:
+    kinds = _table(data, "time")
+    events, lasting = set(_texts(kinds, "events", "[time]")), set(_texts(kinds, "lasting", "[time]"))
+    if unknown := sorted((events | lasting) - ideas.keys()):
+        raise RedFlagsError(f"[time] names {unknown[0]!r}, which is no concept; name one of [concepts]")
+    kind: dict[str, Kind] = {name: "event" for name in events} | {name: "lasting" for name in lasting}
+    return tuple(Concept(n, Phrasebook({n: phrases}), kind.get(n, "symptom")) for n, phrases in ideas.items())
+
+
+def _family(item: Mapping[str, Any], place: int, names: set[str]) -> Family:
+    where = f"[[family]] number {place} ({item.get('id', 'no id')})"
+    examples = _table(item, "examples", where)
+    when = tuple(frozenset(row) for row in _rows(item, where))
+    unless = frozenset(_texts(item, "unless", where)) if "unless" in item else frozenset[str]()
+    if unknown := sorted(unless.union(*when) - names):
+        raise RedFlagsError(f"{where} needs the concept {unknown[0]!r}, which [concepts] does not define")
+    return Family(
+        id=_text(item, "id", where),
+        alert=_alert(item, where),
+        when=when,
+        unless=unless,
+        positive=_texts(examples, "positive", where),
+        negative=_texts(examples, "negative", where),
+    )
+
+
+def _alert(item: Mapping[str, Any], where: str) -> Alert:
+    level = _text(item, "level", where)
+    if level not in get_args(Level):
+        raise RedFlagsError(f"{where} has the level {level!r}; expected one of {', '.join(get_args(Level))}")
+    card = _table(item, "card", where)
+    source = _table(card, "source", where)
+    url = _text(source, "url", where)
+    if not url.startswith("https://"):
+        raise RedFlagsError(f"{where} cites {url!r}; a source's address must begin with https://")
+    return Alert(
+        level=level,
+        title=_text(card, "title", where),
+        message=_text(card, "message", where),
+        actions=_texts(card, "actions", where),
+        source=AlertSource(_text(source, "title", where), _text(source, "publisher", where), url),
+    )
+
+
+def _rows(item: Mapping[str, Any], where: str) -> list[list[str]]:
+    rows = item.get("when")
+    if not isinstance(rows, list) or not rows:
+        raise RedFlagsError(f"{where} has no 'when'; expected a list of rows, each a list of concept names")
+    for row in rows:
+        if not isinstance(row, list) or not row or not all(isinstance(name, str) for name in row):
+            raise RedFlagsError(f"{where} has the row {row!r} in 'when'; expected a list of concept names")
+    return rows
+
+
+def _check_unique(ids: list[str]) -> None:
+    if not ids:
+        raise RedFlagsError("the file has no [[family]]; expected at least one")
+    if repeated := sorted({name for name in ids if ids.count(name) > 1}):
+        raise RedFlagsError(f"two families are called {repeated[0]!r}; give each its own id")
+
+
+def _phrases(table: Mapping[str, Any], name: str, where: str, fillers: frozenset[str]) -> tuple[Phrase, ...]:
+    try:
+        return tuple(parse(text, fillers) for text in _texts(table, name, where))
+    except PhraseError as error:
+        raise RedFlagsError(f"{where} {name}: {error}") from error
+
+
+def _table(table: Mapping[str, Any], name: str, where: str = "the file") -> dict[str, Any]:
+    value = table.get(name)
+    if not isinstance(value, dict):
+        raise RedFlagsError(f"{where} has no table {name!r}; found {value!r}")
+    return value
+
+
+def _tables(table: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    value = table.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise RedFlagsError(f"expected [[{name}]] tables, found {value!r}")
+    return value
+
+
+def _text(table: Mapping[str, Any], name: str, where: str) -> str:
+    value = table.get(name)
+    if not isinstance(value, str) or not value.strip():
+        raise RedFlagsError(f"{where} has no text {name!r}; found {value!r}")
+    return value
+
+
+def _texts(table: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
+    value = table.get(name)
+    if not isinstance(value, list) or not value or not all(isinstance(text, str) and text for text in value):
+        raise RedFlagsError(f"{where} has no list of texts {name!r}; found {value!r}")
+    return tuple(value)

@@ -1,0 +1,121 @@
+"""A reader's message as words, sentences, segments and clauses, ready for phrase matching.
+
+Normalises Unicode, case, apostrophes, contractions and number words; splits at punctuation and at joining words. It does
+not correct spelling (phrase.py tolerates it), knows no medicine and decides nothing.
+
+    read("My back hurts, and I can't pee!")  ->  my back hurts | and i cant pee
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+_APOSTROPHES = re.compile(r"['’‘`´ʼ′]")
+_LONG_RUN = re.compile(r"([^\W\d_])\1{2,}")
+_PIECE = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+|[.!?;\n]+|(?<!\w)[-‐‑–—]+|[-‐‑–—]+(?!\w)|[–—,:()\[\]&/]")
+_NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen"]
+_SAME_WORD = {
+    **{word: str(number) for number, word in enumerate(_NUMBERS) if number > 1},
+    "cannot": "cant",
+    "cannae": "cant",
+    "cudnt": "couldnt",
+    "carnt": "cant",
+    "n": "and",
+    "an": "a",
+    "&": "and",
+    "/": "or",
+}
+_JOINED = {
+    ("can", "not"): "cant",
+    ("could", "not"): "couldnt",
+    ("do", "not"): "dont",
+    ("does", "not"): "doesnt",
+    ("did", "not"): "didnt",
+    ("has", "not"): "hasnt",
+    ("have", "not"): "havent",
+    ("had", "not"): "hadnt",
+    ("is", "not"): "isnt",
+    ("are", "not"): "arent",
+    ("was", "not"): "wasnt",
+    ("will", "not"): "wont",
+    ("my", "self"): "myself",
+}
+_LOST_APOSTROPHE = frozenset({"t", "s", "m", "ve", "re", "ll", "d"})
+_SEGMENT_WORDS = frozenset(
+    ["and", "but", "because", "cos", "cuz", "coz", "although", "though", "however", "plus", "then", "while", "so", "which", "yet", "except", "also", "whereas"]
+)
+_TURNS = frozenset(["but", "however", "although", "though", "yet", "except", "whereas"])
+_SUBJECTS = frozenset(["i", "im", "ive", "he", "hes", "she", "shes", "they", "theyre", "we", "weve"])
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One normalised word and the numbers of the sentence, the segment and the clause it stands in."""
+
+    word: str
+    sentence: int
+    segment: int
+    clause: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """The words of a message in order; ``segment_openers`` holds the mark or word that opened each segment."""
+
+    tokens: tuple[Token, ...]
+    segment_openers: tuple[str, ...]
+
+
+def normal_word(text: str) -> str:
+    """Return one word as a message would hold it: NFKC, casefolded, no apostrophe, one spelling per number word."""
+    word = _APOSTROPHES.sub("", unicodedata.normalize("NFKC", text).casefold())
+    return _SAME_WORD.get(word, word)
+
+
+def read(text: str) -> Message:
+    """Split a message into normalised words with their sentence, segment and clause."""
+    tokens: list[Token] = []
+    openers = [""]
+    sentence = clause = 0
+    pending = ""
+    for piece in _joined(_pieces(text)):
+        if not piece[0].isalnum():
+            pending = "." if piece[0] in ".!?;\n" or pending == "." else ","
+            continue
+        if pending == "." and tokens:
+            sentence, clause = sentence + 1, clause + 1
+        if tokens and (pending or piece in _SEGMENT_WORDS):
+            openers.append(piece if piece in _SEGMENT_WORDS else pending)
+        if piece in _TURNS or (piece in _SUBJECTS and _opens_segment(tokens, openers)):
+            clause += 1
+        tokens.append(Token(piece, sentence, len(openers) - 1, clause))
+        pending = ""
+    return Message(tuple(tokens), tuple(openers))
+
+
+def _opens_segment(tokens: list[Token], openers: list[str]) -> bool:
+    """Tell whether the word to come is the first of its segment, or second after the joining word."""
+    return bool(tokens) and (tokens[-1].segment < len(openers) - 1 or tokens[-1].word in _SEGMENT_WORDS)
+
+
+def _pieces(text: str) -> list[str]:
+    """Return words and punctuation marks; marks are single strings that start with a non-alphanumeric character."""
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    if not plain.isascii():
+        plain = "".join(c for c in plain if unicodedata.category(c) != "Cf")
+    plain = _LONG_RUN.sub(r"\1", _APOSTROPHES.sub("", plain))
+    return [_SAME_WORD.get(piece, piece) for piece in _PIECE.findall(plain)]
+
+
+def _joined(pieces: list[str]) -> list[str]:
+    """Put contractions together again: "can not" and "can t" become "cant"."""
+    joined: list[str] = []
+    for piece in pieces:
+        before = joined[-1] if joined else ""
+        if (before, piece) in _JOINED:
+            joined[-1] = _JOINED[before, piece]
+        elif piece in _LOST_APOSTROPHE and before.isalpha() and len(before) < 7:
+            joined[-1] = _SAME_WORD.get(before + piece, before + piece)
+        else:
+            joined.append(piece)
+    return joined

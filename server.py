@@ -1,0 +1,89 @@
+"""citewell's server: reads its settings, puts the parts together, starts.
+
+    python server.py [--index DIR] [--host H] [--port P]
+
+Settings come from CITEWELL_INDEX, CITEWELL_HOST and CITEWELL_PORT; an argument wins over the environment.
+"""
+
+import argparse
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from index.local import LocalIndex
+from index.storage import StorageError, current_generation, read_manifest
+from qa.answerer import Answerer
+from qa.starter import ensure_starter_index
+from web.pages import router as pages
+from web.pages import static_files
+from web.rest import create_app
+
+
+class Settings(BaseSettings):
+    """The server's settings, read once from the environment with the prefix CITEWELL_."""
+
+    model_config = SettingsConfigDict(env_prefix="CITEWELL_", extra="ignore")
+
+    index: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until stopped and return the exit code: 0 stopped, 1 could not start."""
+    try:
+        settings = read_settings(arguments)
+        index = settings.index or ensure_starter_index()
+        read_manifest(current_generation(index))
+        listener = listen(settings.host, settings.port)
+    except (StorageError, ValidationError, OSError) as error:
+        print(f"error: {_words(error)}", file=sys.stderr)
+        return 1
+    host, port = listener.getsockname()[:2]
+    print(f"citewell serves {index} at http://{host}:{port}/ (API: /docs, stop: Ctrl-C)", file=sys.stderr)
+    config = uvicorn.Config(application(index), access_log=False, log_level="warning", server_header=False)
+    uvicorn.Server(config).run(sockets=[listener])
+    return 0
+
+
+def read_settings(arguments: Sequence[str] | None) -> Settings:
+    """Return the settings from environment and arguments; raise ValidationError for one that makes no sense."""
+    parser = argparse.ArgumentParser(prog="server.py", description="Serve citewell: page, REST API and health checks.")
+    parser.add_argument("--index", metavar="DIR", help="default: the starter index, built first if missing")
+    parser.add_argument("--host", metavar="H", help="default: 127.0.0.1")
+    parser.add_argument("--port", metavar="P", help="default: 8000; 0 takes a free one")
+    given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
+    return Settings(**given)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket bound to host and port, or raise OSError in words."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(f"cannot listen on {host} port {port}: {reason}; choose another with --port") from error
+
+
+def application(index: Path) -> FastAPI:
+    """Return the whole application over one index."""
+    app = create_app(lambda: Answerer(LocalIndex.open(index)), pages)
+    app.mount("/static", static_files(), name="static")
+    return app
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+    return str(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

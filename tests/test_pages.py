@@ -1,0 +1,446 @@
+"""The pages keep every character of a quote, escape every field, and carry nothing that the security policy forbids."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from html.parser import HTMLParser
+from types import SimpleNamespace
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corpus.passage import Passage, Reference, Span, text_sha256
+from qa.answer import Alert, AlertSource, Answer, Citation, Disclaimer, IndexRef, Level, Quote, Reason
+from qa.answerer import QuestionError
+from qa.policy import ABSTENTION, DISCLAIMER
+from web.guard import Guard, install_errors
+from web.pages import PHONES, STARTERS, STATIC, blocks, context_url, phone_pieces, pieces, router, safe_url, static_files
+
+TEXT = (
+    'It may be "referred".\nIt starts in the back 🦴 & travels.\n\nTwo signs:\n- stiff < 30 min\n- a limp\n\n1. Rest.\n2. Walk.'
+)
+PAYLOAD = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}</textarea></title>"
+VOID = {"img", "input", "link", "meta", "br"}
+REFERENCES = (Reference("Hip pain", "A Library", "https://example.org/hip?a=1&b=2"), Reference("A book", "", ""))
+CITATION = Citation(
+    1, "0123456789abcdef", "The hip", "Where it hurts", "A Publisher", "https://example.org/page", "/passages/0123456789abcdef",
+    "hip.md", 0, len(TEXT), text_sha256(TEXT), "2026-01-31", "CC BY 4.0", REFERENCES,
+)  # fmt: skip
+PASSAGE = Passage(
+    CITATION.passage_id, "hip", "The hip", "Where it hurts", "https://example.org/page", "A Publisher", "2026-01-31",
+    "CC BY 4.0", "en", TEXT, "hip.md", 100, 300, REFERENCES,
+)  # fmt: skip
+BONE, STIFF = TEXT.index("🦴"), TEXT.index("stiff")
+QUOTE = Quote(1, TEXT, 0.9, (Span(BONE, BONE + 8), Span(STIFF - 9, STIFF + 5)), CITATION)
+ALERT = Alert(
+    "emergency",
+    "Get help now",
+    "This can be an emergency.",
+    ("Call 112 or 911.", "Do not drive."),
+    AlertSource("Red flags", "A Publisher", "https://example.org/flags"),
+)
+ANSWERED = Answer("a1", "answered", None, None, 0.875, (QUOTE,), DISCLAIMER, None, IndexRef("g1", "words", 1), 1.0)
+ALERTED = replace(ANSWERED, status="alert", quotes=(), alert=ALERT)
+
+
+@dataclass
+class Shelf:
+    """Gives the one answer and the passages it was made with, and keeps what it was asked."""
+
+    answer: Answer = ANSWERED
+    passages: tuple[Passage, ...] = (PASSAGE,)
+    asked: list[tuple[str, Sequence[str], int, bool]] = field(default_factory=list)
+
+    def ask(self, question: str, history: Sequence[str] = (), *, top_k: int = 3, after_alert: bool = False) -> Answer:
+        if not question.strip():
+            raise QuestionError("The question is empty.")
+        self.asked.append((question, history, top_k, after_alert))
+        return self.answer
+
+    def passage(self, passage_id: str) -> Passage | None:
+        return next((passage for passage in self.passages if passage.id == passage_id), None)
+
+    def neighbours(self, passage: Passage) -> tuple[Passage | None, Passage | None]:
+        at = self.passages.index(passage)
+        return (self.passages[at - 1] if at else None, self.passages[at + 1] if at + 1 < len(self.passages) else None)
+
+
+@dataclass
+class Element:
+    """One element of a parsed page and all the text inside it."""
+
+    tag: str
+    attributes: dict[str, str | None]
+    text: str = ""
+
+
+class Page(HTMLParser):
+    """A page's elements in document order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[Element] = []
+        self._open: list[Element] = []
+        self.feed(html)
+        self.close()
+        assert not self._open, f"never closed: {[element.tag for element in self._open]}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append(Element(tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(self.elements[-1])
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop().tag == tag
+
+    def handle_data(self, data: str) -> None:
+        for element in self._open:
+            element.text += data
+
+    def all(self, tag: str, **attributes: str) -> list[Element]:
+        """The elements of that tag with at least those attributes (``class_`` for class)."""
+        wanted = {name.rstrip("_"): value for name, value in attributes.items()}
+        return [e for e in self.elements if e.tag == tag and wanted.items() <= e.attributes.items()]
+
+    def one(self, tag: str, **attributes: str) -> Element:
+        (element,) = self.all(tag, **attributes)
+        return element
+
+
+def client(shelf: Shelf | None, failure: str | None = None) -> TestClient:
+    app = FastAPI()
+    app.state.engine = SimpleNamespace(answerer=shelf, failure=failure)
+    install_errors(app)
+    app.add_middleware(Guard)
+    app.include_router(router)
+    app.mount("/static", static_files())
+    return TestClient(app)
+
+
+def asked(shelf: Shelf, **form: str) -> Page:
+    reply = client(shelf).post("/", data={"question": "why does it hurt?", **form})
+    assert reply.status_code == 200
+    return Page(reply.text)
+
+
+def spans_in(text: str) -> st.SearchStrategy[list[Span]]:
+    bounds = st.integers(-3, len(text) + 3)
+    return st.lists(st.builds(Span, bounds, bounds), max_size=4)
+
+
+texts = st.text(st.sampled_from("ab 🦴é.-1\n\r\t<&"), max_size=60)
+
+
+@given(st.data())
+def test_pieces_join_to_the_text_and_mark_what_the_spans_cover(data: st.DataObject) -> None:
+    text = data.draw(texts)
+    spans = data.draw(spans_in(text))
+    cut = pieces(text, spans)
+    assert "".join(piece.text for piece in cut) == text
+    covered = {at for span in spans for at in range(max(span.start, 0), min(span.end, len(text)))}
+    flags = [piece.marked for piece in cut for _ in piece.text]
+    assert {at for at, marked in enumerate(flags) if marked} == covered
+
+
+@given(st.data())
+def test_blocks_join_to_the_text_whatever_is_marked(data: st.DataObject) -> None:
+    text = data.draw(texts)
+    found = blocks(text, data.draw(spans_in(text)))
+    joined = "".join("".join(piece.text for piece in item.pieces) + item.tail for block in found for item in block.items)
+    assert joined == text
+
+
+def test_blocks_see_paragraphs_bullets_and_numbers() -> None:
+    found = blocks(TEXT, [])
+    assert [(block.kind, len(block.items)) for block in found] == [("p", 1), ("p", 1), ("ul", 2), ("ol", 2)]
+    assert found[0].items[0].pieces[0].text == TEXT.partition("\n\n")[0]
+
+
+def test_chat_page_asks_and_offers_starters_without_javascript() -> None:
+    page = Page(client(None).get("/").text)
+    assert page.one("form", class_="composer").attributes["method"] == "post"
+    assert [button.attributes["value"] for button in page.all("button", name="question")] == list(STARTERS)
+    assert page.one("div", role="log").attributes["aria-live"] == "polite"
+    assert DISCLAIMER.text in page.one("main").text
+
+
+def test_quote_is_shown_to_the_character_with_its_highlights() -> None:
+    page = asked(Shelf())
+    assert page.one("blockquote").text == TEXT
+    assert [mark.text for mark in page.all("mark")] == ["🦴 & trav", "signs:", "- stiff"]
+
+
+def test_quote_keeps_carriage_returns_and_outer_spaces() -> None:
+    text = "  one\r\n two\t \n\n- three  \n"
+    quote = replace(QUOTE, text=text, highlights=())
+    reply = client(Shelf(replace(ANSWERED, quotes=(quote,)))).post("/", data={"question": "why?"})
+    assert Page(reply.text).one("blockquote").text == text
+    assert "\r" not in reply.text
+
+
+def test_answer_shows_citation_references_confidence_and_disclaimer() -> None:
+    page = asked(Shelf())
+    turn = page.one("article", class_="turn").text
+    expected = (
+        "why does it hurt?",
+        "The hip",
+        "Where it hurts",
+        "A Publisher",
+        "hip.md",
+        CITATION.sha256,
+        "2026-01-31",
+        "A book",
+    )
+    assert [words for words in expected if words not in turn] == []
+    assert "88%" in turn
+    assert turn.rstrip().endswith(DISCLAIMER.text)
+    assert page.one("a", class_="context").attributes["href"] == f"/passages/{PASSAGE.id}?start=0&end={len(TEXT)}#quote"
+    assert page.one("a", href="https://example.org/hip?a=1&b=2").attributes["rel"] == "noopener noreferrer"
+
+
+def test_question_reaches_the_answerer_as_typed() -> None:
+    shelf = Shelf()
+    asked(shelf, question="  größer & <b>? ", after_alert="true")
+    assert shelf.asked == [("  größer & <b>? ", (), 3, True)]
+
+
+@pytest.mark.parametrize("reason", sorted(ABSTENTION))
+def test_abstention_shows_its_fixed_sentence_and_the_starters(reason: Reason) -> None:
+    abstained = replace(ANSWERED, status="abstained", reason=reason, message=ABSTENTION[reason], quotes=())
+    page = asked(Shelf(abstained))
+    assert page.one("p", class_="abstention").text == ABSTENTION[reason]
+    assert not page.all("blockquote")
+    assert "hidden" not in page.one("form", class_="starters").attributes
+
+
+@pytest.mark.parametrize("level", ["emergency", "urgent", "crisis"])
+def test_alert_card_shows_every_fixed_word_and_links_telephones(level: Level) -> None:
+    page = asked(Shelf(replace(ALERTED, alert=replace(ALERT, level=level))))
+    card = page.one("section", class_="alert")
+    assert (card.attributes["data-level"], card.attributes["role"]) == (level, "alert")
+    for words in (ALERT.title, ALERT.message, *ALERT.actions, ALERT.source.title, ALERT.source.publisher):
+        assert words in card.text
+    assert [link.attributes["href"] for link in page.all("a", class_="phone")] == ["tel:112", "tel:911"]
+
+
+def test_alert_page_offers_the_sources_for_the_same_question() -> None:
+    page = asked(Shelf(ALERTED), question=PAYLOAD)
+    assert page.one("input", type="hidden", name="question").attributes["value"] == PAYLOAD
+    assert page.one("button", name="after_alert").attributes["value"] == "true"
+
+
+def test_alert_beside_quotes_shows_both_and_offers_nothing_more() -> None:
+    page = asked(Shelf(replace(ANSWERED, alert=ALERT)))
+    assert page.one("section", class_="alert")
+    assert page.one("blockquote")
+    assert not page.all("button", name="after_alert")
+
+
+def test_refused_question_keeps_what_was_typed_and_says_why() -> None:
+    reply = client(Shelf()).post("/", data={"question": " \n "})
+    page = Page(reply.text)
+    assert reply.status_code == 422
+    assert page.one("p", class_="error").text == "The question is empty."
+    assert client(Shelf()).post("/").status_code == 422
+
+
+def test_page_says_when_the_index_is_not_ready() -> None:
+    waiting = client(None)
+    reply = waiting.post("/", data={"question": PAYLOAD})
+    page = Page(reply.text)
+    assert reply.status_code == 503
+    assert "still loading" in page.one("p", class_="error").text
+    assert page.one("textarea").text.removeprefix("\n") == PAYLOAD
+    assert waiting.get("/passages/0").status_code == 503
+
+
+def test_passage_page_keeps_the_text_and_cites_it() -> None:
+    page = Page(client(Shelf()).get(f"/passages/{PASSAGE.id}").text)
+    assert page.one("div", class_="text", lang="en").text == TEXT
+    assert not page.all("mark")
+    cited = page.one("section", class_="citation").text
+    expected = ("A Publisher", "hip.md", "100 to 300", "2026-01-31", "CC BY 4.0", "Hip pain", "A book", PASSAGE.sha256)
+    assert [words for words in expected if words not in cited] == []
+    assert DISCLAIMER.text in page.one("main").text
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 8), (30, 80), (0, len(TEXT))])
+def test_passage_page_marks_a_range_of_code_points(start: int, end: int) -> None:
+    page = Page(client(Shelf()).get(f"/passages/{PASSAGE.id}?start={start}&end={end}").text)
+    marks = page.all("mark")
+    assert page.one("div", class_="text").text == TEXT
+    assert [mark.attributes.get("id") for mark in marks] == ["quote"] + [None] * (len(marks) - 1)
+    assert re.sub(r"\n", "", "".join(mark.text for mark in marks)) == re.sub(r"\n", "", TEXT[start:end])
+    assert text_sha256(TEXT[start:end]) in page.one("section", class_="citation").text
+
+
+@pytest.mark.parametrize("query", ["start=5", "end=5", "start=9&end=9", "start=0&end=100000"])
+def test_passage_page_says_when_a_range_does_not_fit(query: str) -> None:
+    page = Page(client(Shelf()).get(f"/passages/{PASSAGE.id}?{query}").text)
+    assert "nothing is marked" in page.one("p", class_="notice").text
+    assert not page.all("mark")
+
+
+def test_passage_page_links_its_neighbours() -> None:
+    first, last = replace(PASSAGE, id="first", heading="Before"), replace(PASSAGE, id="last", heading="After")
+    page = Page(client(Shelf(passages=(first, PASSAGE, last))).get(f"/passages/{PASSAGE.id}").text)
+    assert page.one("a", rel="prev").attributes["href"] == "/passages/first"
+    assert page.one("a", rel="next").attributes["href"] == "/passages/last"
+    assert "After" in page.one("a", rel="next").text
+
+
+def test_unknown_passage_is_a_readable_404() -> None:
+    reply = client(Shelf()).get("/passages/no%3Cb%3E")
+    assert reply.status_code == 404
+    assert Page(reply.text).one("h1").text == "No such passage"
+
+
+def test_empty_fields_leave_no_empty_words() -> None:
+    bare = replace(CITATION, title="", heading="", publisher="", url="", reviewed="", license="", references=())
+    page = asked(Shelf(replace(ANSWERED, quotes=(replace(QUOTE, citation=bare),))))
+    assert page.one("cite").text == "hip.md"
+    assert "hip.md" in page.one("h3", class_="topic").text
+    assert "Licence" not in page.one("details").text
+    bare_passage = replace(PASSAGE, title="", heading="", publisher="", url="", reviewed="", license="", references=())
+    shown = Page(client(Shelf(passages=(bare_passage,))).get(f"/passages/{PASSAGE.id}").text)
+    assert shown.one("h1").text == "hip.md"
+    assert "Not stated by the source" in shown.one("section", class_="citation").text
+
+
+def poisoned() -> Shelf:
+    """A shelf with the payload in every free field, and script addresses where links go."""
+    works = (Reference(PAYLOAD, PAYLOAD, "javascript:alert(3)"), Reference(PAYLOAD, PAYLOAD, "https://e.org/" + PAYLOAD))
+    cited = replace(
+        CITATION, passage_id=PAYLOAD, title=PAYLOAD, heading=PAYLOAD + "h", publisher=PAYLOAD, url="javascript:alert(4)",
+        permalink="/passages/" + PAYLOAD, source=PAYLOAD, sha256=PAYLOAD, reviewed=PAYLOAD, license=PAYLOAD, references=works,
+    )  # fmt: skip
+    passage = replace(
+        PASSAGE, document=PAYLOAD, title=PAYLOAD, heading=PAYLOAD + "h", url="data:text/html," + PAYLOAD, publisher=PAYLOAD,
+        reviewed=PAYLOAD, license=PAYLOAD, language=PAYLOAD, text=PAYLOAD, source=PAYLOAD, references=works,
+    )  # fmt: skip
+    alert = Alert("urgent", PAYLOAD, PAYLOAD, (PAYLOAD,), AlertSource(PAYLOAD, PAYLOAD, "javascript:alert(5)"))
+    quote = Quote(1, PAYLOAD, 1.0, (Span(3, 20),), cited)
+    answer = replace(ANSWERED, quotes=(quote,), alert=alert, disclaimer=Disclaimer("1", PAYLOAD))
+    return Shelf(answer, (replace(passage, id=PAYLOAD + "x"), passage, replace(passage, id=PAYLOAD)))
+
+
+def pages_of(shelf: Shelf) -> list[Page]:
+    web = client(shelf)
+    return [
+        Page(web.get("/").text),
+        Page(web.post("/", data={"question": PAYLOAD}).text),
+        Page(web.get(f"/passages/{PASSAGE.id}?start=1&end=30").text),
+        Page(web.get("/passages/missing").text),
+    ]
+
+
+def test_payloads_stay_text_in_every_field() -> None:
+    _, answered, passage, _ = pages_of(poisoned())
+    assert answered.one("blockquote").text == PAYLOAD
+    assert answered.one("h2", class_="question").text == PAYLOAD
+    assert passage.one("div", class_="text").text == PAYLOAD
+    assert passage.one("div", class_="text").attributes["lang"] == PAYLOAD
+    assert "49" not in answered.one("main").text
+
+
+@pytest.mark.parametrize("shelf", [Shelf(), Shelf(ALERTED), poisoned()], ids=["plain", "alert", "poisoned"])
+def test_no_page_carries_what_the_policy_forbids(shelf: Shelf) -> None:
+    for page in pages_of(shelf):
+        for element in page.elements:
+            assert element.tag not in {"style", "iframe", "object", "embed", "base"}
+            assert not [name for name in element.attributes if name == "style" or name.startswith("on")]
+            if element.tag == "script":
+                assert re.fullmatch(r"/static/citewell\.js\?v=[0-9a-f]{8}", str(element.attributes["src"]))
+            if element.tag == "img":
+                assert str(element.attributes["src"]).startswith("/static/")
+            if element.tag == "a":
+                assert re.match(r"/(?!/)|https?://|tel:|#", str(element.attributes["href"]))
+            if element.attributes.get("target") == "_blank":
+                assert "noopener" in str(element.attributes["rel"])
+
+
+def test_every_page_has_the_policy_and_no_shared_cache() -> None:
+    reply = client(Shelf()).post("/", data={"question": "why?"})
+    assert "script-src 'self'" in reply.headers["Content-Security-Policy"]
+    assert reply.headers["Cache-Control"] == "private, no-cache"
+    assert "set-cookie" not in reply.headers
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "data:text/html,x", "//e.org", "/x", "https:", "http:x", "", "https://["]
+)
+def test_only_absolute_web_addresses_are_linked(url: str) -> None:
+    assert safe_url(url) == ""
+    assert safe_url("https://example.org/a?b=c") == "https://example.org/a?b=c"
+
+
+@pytest.mark.parametrize(
+    ("permalink", "expected"),
+    [("/passages/a?start=9#x", "/passages/a?start=0&end=5#quote"), ("//e.org/passages/a", ""), ("https://e.org", ""), ("", "")],
+)
+def test_quotes_link_to_passages_of_this_site_only(permalink: str, expected: str) -> None:
+    assert context_url(replace(CITATION, permalink=permalink, start=0, end=5)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("Call 999, 112 or 911.", ["999", "112", "911"]),
+        ("Samaritans: 116 123", ["116 123"]),
+        ("(988)", ["988"]),
+        ("1,112 people, 112% or 9.911 or 1123 or 112.5", []),
+    ],
+)
+def test_telephone_numbers_are_found_as_whole_numbers(text: str, numbers: list[str]) -> None:
+    cut = phone_pieces(text)
+    assert [piece.text for piece in cut if piece.marked] == numbers
+    assert "".join(piece.text for piece in cut) == text
+    assert set(numbers) <= set(PHONES)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("citewell.js", "javascript"), ("citewell.css", "css"), ("favicon.svg", "svg")])
+def test_static_files_are_served_and_ask_nothing_of_other_sites(name: str, kind: str) -> None:
+    reply = client(None).get(f"/static/{name}")
+    assert reply.status_code == 200
+    assert kind in reply.headers["content-type"]
+    assert not re.search(r"url\(|@import|https?://(?!www\.w3\.org/2000/svg)\w", reply.text)
+
+
+def test_script_builds_text_never_markup_and_stores_nothing() -> None:
+    script = (STATIC / "citewell.js").read_text("utf-8")
+    forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|Function\(|localStorage|sessionStorage|cookie"
+    assert not re.findall(forbidden, script)
+
+
+def colours(css: str) -> dict[str, str]:
+    return dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", css))
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2.2 contrast ratio of two sRGB colours, 1 to 21."""
+
+    def luminance(colour: str) -> float:
+        channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_colours_meet_wcag_aa(scheme: str) -> None:
+    css = (STATIC / "citewell.css").read_text("utf-8")
+    light, dark = css.split("@media (prefers-color-scheme: dark)")
+    palette = colours(light) | (colours(dark.split("*,")[0]) if scheme == "dark" else {})
+    pairs = [("ink", ground) for ground in ("paper", "card", "tint", "emergency-tint", "urgent-tint", "crisis-tint")]
+    pairs += [("soft", ground) for ground in ("paper", "card", "emergency-tint", "urgent-tint", "crisis-tint")]
+    pairs += [("on-alert", level) for level in ("emergency", "urgent", "crisis")]
+    pairs += [("accent", "paper"), ("accent", "card"), ("accent", "tint"), ("on-accent", "accent"), ("on-mark", "mark")]
+    low = {pair: round(contrast(palette[pair[0]], palette[pair[1]]), 2) for pair in pairs}
+    assert {pair: ratio for pair, ratio in low.items() if ratio < 4.5} == {}
+    assert contrast(palette["edge"], palette["card"]) >= 3
+    assert contrast(palette["edge"], palette["paper"]) >= 3

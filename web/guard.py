@@ -1,0 +1,145 @@
+"""What stands between the network and the routes: body limit, security headers, and the one error shape (RFC 9457).
+
+Nothing here answers a question; no question text is ever put in a log line or an error.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY_BYTES = 16 * 1024
+PROBLEM_TYPE = "application/problem+json"
+
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+}
+# Swagger UI, served by FastAPI at /docs, loads its script and style from this public CDN and starts with an inline script.
+DOCS_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' https://cdn.jsdelivr.net; style-src https://cdn.jsdelivr.net "
+    "'unsafe-inline'; img-src 'self' data: https://fastapi.tiangolo.com; connect-src 'self'; frame-ancestors 'none'"
+)
+DOCS_PATHS = ("/docs",)
+
+
+class Problem(Exception):
+    """An error to send as problem details: an HTTP status, a short title, and what to do."""
+
+    def __init__(self, status: int, title: str, detail: str, *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(f"{status} {title}: {detail}")
+        self.status = status
+        self.title = title
+        self.detail = detail
+        self.headers = dict(headers or {})
+
+
+def problem_response(problem: Problem) -> JSONResponse:
+    """Return the problem as an ``application/problem+json`` response."""
+    body = {"type": "about:blank", "title": problem.title, "status": problem.status, "detail": problem.detail}
+    return JSONResponse(body, problem.status, headers=problem.headers, media_type=PROBLEM_TYPE)
+
+
+def install_errors(app: FastAPI) -> None:
+    """Give every error of the application the one shape."""
+
+    @app.exception_handler(Problem)
+    async def on_problem(_: Request, error: Problem) -> JSONResponse:
+        return problem_response(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        return problem_response(Problem(422, "Invalid request", describe_validation(error)))
+
+    @app.exception_handler(HTTPException)
+    async def on_http(_: Request, error: HTTPException) -> JSONResponse:
+        title = HTTPStatus(error.status_code).phrase
+        return problem_response(Problem(error.status_code, title, str(error.detail), headers=error.headers))
+
+    @app.exception_handler(Exception)
+    async def on_crash(_: Request, __: Exception) -> JSONResponse:
+        return problem_response(Problem(500, "Internal error", "The server failed to answer. The failure is in its log."))
+
+
+def describe_validation(error: RequestValidationError) -> str:
+    """Say which fields were refused and why, without repeating what was sent."""
+    parts = []
+    for item in error.errors()[:5]:
+        where = ".".join(str(part) for part in item["loc"] if part != "body") or "body"
+        parts.append(f"{where}: {item['msg']}")
+    return "; ".join(parts)
+
+
+class Guard:
+    """ASGI middleware: refuses bodies over the limit while they stream in, and sets the security headers on everything."""
+
+    def __init__(self, app: ASGIApp, max_body: int = MAX_BODY_BYTES) -> None:
+        self._app = app
+        self._max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        await _Exchange(scope, receive, send, self._max_body).run(self._app)
+
+
+class _TooLarge(Exception):
+    pass
+
+
+class _Exchange:
+    """One request and its response, watched."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, max_body: int) -> None:
+        self._scope, self._receive, self._send, self._max_body = scope, receive, send, max_body
+        self._received = 0
+        self._started = False
+
+    async def run(self, app: ASGIApp) -> None:
+        try:
+            self._check_declared_length()
+            await app(self._scope, self.receive, self.send)
+        except _TooLarge:
+            if self._started:
+                raise
+            detail = f"The request body is limited to {self._max_body:,} bytes."
+            response = problem_response(Problem(413, "Body too large", detail, headers={"Connection": "close"}))
+            await response(self._scope, self._receive, self.send)
+
+    def _check_declared_length(self) -> None:
+        for name, value in self._scope["headers"]:
+            if name == b"content-length" and value.isdigit() and int(value) > self._max_body:
+                raise _TooLarge
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._received += len(message.get("body", b""))
+            if self._received > self._max_body:
+                raise _TooLarge
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._started = True
+            message = {**message, "headers": [*message.get("headers", []), *self._extra_headers(message)]}
+        await self._send(message)
+
+    def _extra_headers(self, message: Message) -> list[tuple[bytes, bytes]]:
+        present = {name.lower() for name, _ in message.get("headers", [])}
+        headers = dict(SECURITY_HEADERS)
+        if self._scope["path"] in DOCS_PATHS:
+            headers["Content-Security-Policy"] = DOCS_POLICY
+        return [(k.encode(), v.encode()) for k, v in headers.items() if k.lower().encode() not in present]
