@@ -30,7 +30,7 @@ from index.lexical import K1, B
 from index.local import CANDIDATES, LocalIndex
 from index.models import DEFAULT_MODEL, ModelError, encoder_source
 from index.progress import ProgressBar
-from index.storage import FORMAT, StorageError, current_generation
+from index.storage import FORMAT, StorageError
 
 RETRIEVERS: dict[str, Weights] = {"bm25": BM25, "dense": DENSE, "hybrid": HYBRID}
 # Documents kept in a run for each query.
@@ -139,8 +139,8 @@ def open_or_build(dataset: Dataset, model: str, folder: Path) -> LocalIndex:
     settings = f"{dataset.digest} {model} {FORMAT} {CHUNK_TOKENS} {CONTEXT_TOKENS} {K1} {B}"
     index = folder / f"{dataset.name}-{hashlib.sha256(settings.encode()).hexdigest()[:12]}"
     try:
-        current_generation(index)
-    except StorageError:
+        return LocalIndex.open(index)
+    except StorageError:  # not built yet, or by code that wrote another format
         print(f"indexing {len(dataset.passages):,} documents into {index}", file=sys.stderr)
         with closing(ProgressBar("passages to vectors")) as bar:
             collected = Collected(dataset.passages, (), ())

@@ -34,7 +34,7 @@ _BOILERPLATE = re.compile(
             r"\bfor (?:general )?(?:informational|information|educational) purposes only\b",
             r"\bgeneral informational purposes\b|\bnever (?:ignore|disregard) professional medical advice\b",
             r"\bsubscribe to (?:our|the)\b|\bsign up for (?:our|the)\b.*\bnewsletter\b|\bskip to (?:main )?content\b",
-            r"\bif you think you may have a medical emergency, (?:immediately )?call\b",
+            r"\bmay have a medical emergency\b.{0,40}\bcall\b",
         )
     ),
     re.IGNORECASE,

@@ -59,9 +59,9 @@ def _build(options: argparse.Namespace) -> int:
     collected = collect(options.sources)
     for item in collected.unreadable:
         print(f"warning: {item.source}: {item.reason}", file=sys.stderr)
-    prepare = encoder_source(options.model, options.out)
+    put_encoder = encoder_source(options.model, options.out)
     with closing(ProgressBar("passages to vectors")) as bar:
-        report = build_index(collected, options.out, prepare, bar.show)
+        report = build_index(collected, options.out, put_encoder, bar.show)
     print(json.dumps(asdict(report), ensure_ascii=False) if options.json else _describe(report, options.out))
     return 0
 

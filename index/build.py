@@ -21,7 +21,7 @@ from corpus.passage import Chunk, Passage, Span
 from corpus.read import read_sources
 from corpus.readers.source import Unreadable
 from index.dense import write_dense
-from index.encoder import Encoder, PassageInput, Precision, Vectors, comparable, cores, open_encoder
+from index.encoder import Encoder, PassageInput, Precision, Vectors, comparable
 from index.lexical import K1, STEMMER, B, write_lexical
 from index.passages import write_passages
 from index.storage import (
@@ -95,17 +95,17 @@ def collect(sources: Sequence[Path]) -> Collected:
 def build_index(
     collected: Collected,
     index: Path,
-    prepare_encoder: Callable[[Path], object],
+    put_encoder: Callable[[Path], Encoder],
     progress: Progress = lambda _, __: None,
 ) -> Report:
     """Build a generation of the collected passages, publish it in ``index``, and report.
 
-    ``prepare_encoder`` writes the encoder's files into the folder it is given; ``progress`` is told chunks done and in all.
+    ``put_encoder`` writes an encoder's files into the folder it is given and opens it for encoding passages;
+    ``progress`` is told the chunks done and in all.
     """
     begun = time.monotonic()
     with new_generation(index) as folder:
-        prepare_encoder(folder / ENCODER)
-        encoder = open_encoder(folder / ENCODER, "float32", threads=cores())
+        encoder = put_encoder(folder / ENCODER)
         chunks = [chunk_all(passage, encoder) for passage in collected.passages]
         truncated = _write(collected.passages, chunks, encoder, folder, progress)
         manifest = _manifest(collected, chunks, encoder, folder, truncated)

@@ -64,7 +64,7 @@ def export_model(found: ModelFolder, folder: Path) -> EncoderSpec:
 
 
 def _describe(model: SentenceTransformer, found: ModelFolder) -> EncoderSpec:
-    similarity = str(model.similarity_fn_name or "cosine")
+    similarity = str(model.similarity_fn_name)
     if similarity not in ("cosine", "dot"):
         raise ModelError(f"{found.name} compares vectors by {similarity}; only cosine and dot product can be indexed")
     prompts = {name: str(text) for name, text in model.prompts.items()}

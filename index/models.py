@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from index.encoder import EXPORT_VERSION, EncoderError, EncoderSpec
+from index.encoder import EXPORT_VERSION, Encoder, EncoderError, EncoderSpec, cores, open_encoder
 from index.storage import ENCODER, StorageError, check_files, current_generation, read_manifest
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
@@ -77,20 +77,22 @@ def weights_checksum(folder: Path) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
-def encoder_source(name: str, index: Path) -> Callable[[Path], object]:
-    """Return a function that writes the model's encoder files into a folder, or raise ModelError if there is no such model."""
+def encoder_source(name: str, index: Path) -> Callable[[Path], Encoder]:
+    """Return what puts a model's encoder into a folder and opens it there; raise ModelError if there is no such model."""
     found = find_model(name)
 
-    def prepare(folder: Path) -> None:
+    def put(folder: Path) -> Encoder:
         earlier = exported_before(found, index)
         if earlier is not None:
             shutil.copytree(earlier, folder)
-            return
-        from index.export import export_model  # imports torch
+        else:
+            from index.export import export_model  # imports torch, which a rebuild with the same model never needs
 
-        export_model(found, folder)
+            export_model(found, folder)
+        # Passages are encoded once and in float32, whatever queries are served in.
+        return open_encoder(folder, "float32", threads=cores())
 
-    return prepare
+    return put
 
 
 def exported_before(found: ModelFolder, index: Path) -> Path | None:

@@ -52,7 +52,7 @@ class Answerer:
             return self._answer(begun, "alert", alert=alert)
         searched = search_text(question, history)
         hits = self.index.search(searched, top_k * HITS_PER_QUOTE)
-        decision = decide(hits)
+        decision = decide(searched, hits)
         if decision.reason is not None:
             return self._answer(begun, "abstained", decision=decision, alert=alert)
         quotes = tuple(quote for _, quote in quotes_from(hits, top_k))

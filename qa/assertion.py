@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from qa.message import Message
+from qa.message import TURNS, Message
 from qa.phrase import Span
 
 Kind = Literal["symptom", "event", "lasting"]
@@ -38,10 +38,10 @@ LISTS = (
     "recovered",
 )
 _DENIAL_REACH = 10  # words one negation may govern in its own segment; NegEx (Chapman 2001) uses 5 to 6 content words
-_LIST_ITEM = 6  # words of one item of a list that a negation governs
+_LIST_ITEM = 8  # words of one item of a list that a negation governs
+_LIST_ITEMS = 12  # items of such a list
 _SUPPOSED_REACH = 30
 _ANSWERED_NO = frozenset({"no", "none", "nope", "nil", "negative"})
-_TURNS = frozenset(["but", "however", "although", "though", "yet", "except", "whereas"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,12 @@ def _places(hits: Hits, name: str) -> set[int]:
     return {place for span in hits[name] for place in range(span.start, span.end + 1)}
 
 
-def _segment_places(message: Message, segment: int) -> list[int]:
-    return [i for i, token in enumerate(message.tokens) if token.segment == segment]
+def _groups(numbers: Iterable[int]) -> dict[int, list[int]]:
+    """Return the places that share each number: those of a segment, or of a sentence."""
+    groups: dict[int, list[int]] = {}
+    for place, number in enumerate(numbers):
+        groups.setdefault(number, []).append(place)
+    return groups
 
 
 def _denied(message: Message, hits: Hits, spent: frozenset[int]) -> set[int]:
@@ -104,9 +108,7 @@ class _List:
         self._opinions = _places(hits, "opinions")
         self._statements = _places(hits, "statement_words")
         self._nouns = _places(hits, "symptom_nouns")
-        self.segments: dict[int, list[int]] = {}
-        for place, token in enumerate(message.tokens):
-            self.segments.setdefault(token.segment, []).append(place)
+        self.segments = _groups(token.segment for token in message.tokens)
 
     def scope(self, negator: int) -> list[int]:
         tokens = self._message.tokens
@@ -118,9 +120,10 @@ class _List:
                 if stopped or place - negator > _DENIAL_REACH:
                     return scope
                 scope.append(place)
-        while self._list_goes_on(segment + 1, tokens[negator].sentence):
-            segment += 1
-            scope.extend(self.segments[segment])
+        for item in range(segment + 1, segment + 1 + _LIST_ITEMS):
+            if not self._list_goes_on(item, tokens[negator].sentence):
+                break
+            scope.extend(self.segments[item])
         return scope
 
     def _list_goes_on(self, segment: int, sentence: int) -> bool:
@@ -147,12 +150,12 @@ class _List:
 
 
 def _supposed(message: Message, hits: Hits) -> set[int]:
-    """Mark what is only feared, quoted, prevented or watched for: from the trigger to the turn or the sentence's end."""
+    """Mark what is only feared, quoted, prevented or watched for, to the turn or the sentence's end."""
     marked: set[int] = set()
     tokens = message.tokens
     for span in hits["supposed"]:
         for place in range(span.end + 1, min(span.end + 1 + _SUPPOSED_REACH, len(tokens))):
-            if tokens[place].sentence != tokens[span.end].sentence or tokens[place].word in _TURNS:
+            if tokens[place].sentence != tokens[span.end].sentence or tokens[place].word in TURNS:
                 break
             marked.add(place)
     return marked
@@ -165,7 +168,7 @@ def _topics(message: Message, hits: Hits) -> set[int]:
     openers = _places(hits, "question_openers")
     phrases = {span.start for span in hits["topic_phrases"]}
     marked: set[int] = set()
-    for places in _by_sentence(message):
+    for places in _groups(token.sentence for token in message.tokens).values():
         first = next((place for place in places if place not in courtesies), None)
         asks = first in openers or not phrases.isdisjoint(places)
         if asks and persons.isdisjoint(places):
@@ -173,52 +176,59 @@ def _topics(message: Message, hits: Hits) -> set[int]:
     return marked
 
 
-def _by_sentence(message: Message) -> list[list[int]]:
-    sentences: dict[int, list[int]] = {}
-    for place, token in enumerate(message.tokens):
-        sentences.setdefault(token.sentence, []).append(place)
-    return list(sentences.values())
-
-
 def _past(message: Message, hits: Hits) -> tuple[set[int], set[int]]:
-    """Return the places told of years ago, and those of months ago, which only age an event unless all is well again."""
+    """Return the places told of years ago, and of months ago, which only age an event unless all is well again."""
     past: set[int] = set()
     months_past: set[int] = set()
-    recovered = [span.start for span in hits["recovered"]]
-    for places in _by_sentence(message):
-        inside = set(places)
-        old = [span for span in hits["long_ago"] if span.start in inside]
-        recent = [span for span in hits["months_ago"] if span.start in inside]
-        if not old and not recent:
-            continue
-        ends = [place for place in recovered if place in inside]
-        if ends:
-            past.update(place for place in places if place < max(ends))
-        if old and not ends and _tells_only_of_the_past(message, hits, inside, old):
-            past.update(places)
-        for span in old:
-            stretch = _told_with(message, hits, span)
-            months_past.update(stretch)
-            if _places(hits, "ongoing").isdisjoint(_segment_places(message, message.tokens[span.start].segment)):
-                past.update(stretch)
-        for span in recent:
-            months_past.update(_told_with(message, hits, span))
+    if not hits["long_ago"] and not hits["months_ago"]:
+        return past, months_past
+    story = _Story(message, hits)
+    for span in hits["long_ago"]:
+        stretch = story.told_with(span)
+        months_past.update(stretch)
+        if not story.goes_on(span):
+            past.update(stretch)
+    for span in hits["months_ago"]:
+        months_past.update(story.told_with(span))
+    for sentence in _groups(token.sentence for token in message.tokens).values():
+        past.update(story.over_in(sentence))
     return past, months_past
 
 
-def _tells_only_of_the_past(message: Message, hits: Hits, sentence: set[int], old: list[Span]) -> bool:
-    segments = {message.tokens[span.start].segment for span in old}
-    elsewhere = {i for i in sentence if message.tokens[i].segment not in segments}
-    now = _places(hits, "present")
-    return now.isdisjoint(sentence) and _places(hits, "present_verbs").isdisjoint(elsewhere)
+class _Story:
+    """Where a message speaks of the past, where of the present, and where it says that all is well again."""
 
+    def __init__(self, message: Message, hits: Hits) -> None:
+        self._segment_of = [token.segment for token in message.tokens]
+        self._segments = _groups(self._segment_of)
+        self._now = _places(hits, "present")
+        self._now_verbs = _places(hits, "present_verbs")
+        self._ongoing = _places(hits, "ongoing")
+        self._recovered = _places(hits, "recovered")
+        self._recovered_starts = {span.start for span in hits["recovered"]}
+        self._years = {span.start for span in hits["long_ago"]}
+        self._months = {span.start for span in hits["months_ago"]}
 
-def _told_with(message: Message, hits: Hits, span: Span) -> list[int]:
-    """Return the places of the span's segment, without what follows a word for the present."""
-    places = _segment_places(message, message.tokens[span.start].segment)
-    now = _places(hits, "present") - _places(hits, "recovered")
-    before = [i for i in places if i in now and i < span.start]
-    after = [i for i in places if i in now and i > span.end]
-    first = max(before) + 1 if before else places[0]
-    last = min(after) if after else places[-1] + 1
-    return [i for i in places if first <= i < last]
+    def goes_on(self, span: Span) -> bool:
+        return not self._ongoing.isdisjoint(self._segments[self._segment_of[span.start]])
+
+    def told_with(self, span: Span) -> list[int]:
+        """Return the places of the span's segment, without what a word for the present claims."""
+        places = self._segments[self._segment_of[span.start]]
+        now = self._now - self._recovered
+        first = max((i + 1 for i in places if i in now and i < span.start), default=places[0])
+        last = min((i for i in places if i in now and i > span.end), default=places[-1] + 1)
+        return [i for i in places if first <= i < last]
+
+    def over_in(self, sentence: list[int]) -> list[int]:
+        """Return the places of a sentence about the past that are over: before "fine now", or all where nothing is now."""
+        years = self._years.intersection(sentence)
+        if not years and self._months.isdisjoint(sentence):
+            return []
+        ends = self._recovered_starts.intersection(sentence)
+        if ends:
+            return [place for place in sentence if place < max(ends)]
+        segments = {self._segment_of[place] for place in years}
+        elsewhere = [place for place in sentence if self._segment_of[place] not in segments]
+        only_past = years and self._now.isdisjoint(sentence) and self._now_verbs.isdisjoint(elsewhere)
+        return sentence if only_past else []

@@ -16,6 +16,7 @@ from qa.assertion import LISTS, Kind
 from qa.phrase import Phrase, Phrasebook, PhraseError, Vocabulary, parse
 
 RULES_FILE = Path(__file__).with_name("red_flags.toml")
+_LEVELS: dict[str, Level] = {level: level for level in get_args(Level)}
 _LANGUAGE_LISTS = (*LISTS, "figures", "elsewhere")
 
 
@@ -101,8 +102,11 @@ def _concepts(data: Mapping[str, Any], ideas: Mapping[str, tuple[Phrase, ...]]) 
     events, lasting = set(_texts(kinds, "events", "[time]")), set(_texts(kinds, "lasting", "[time]"))
     if unknown := sorted((events | lasting) - ideas.keys()):
         raise RedFlagsError(f"[time] names {unknown[0]!r}, which is no concept; name one of [concepts]")
-    kind: dict[str, Kind] = {name: "event" for name in events} | {name: "lasting" for name in lasting}
-    return tuple(Concept(n, Phrasebook({n: phrases}), kind.get(n, "symptom")) for n, phrases in ideas.items())
+    concepts: list[Concept] = []
+    for name, phrases in ideas.items():
+        kind: Kind = "event" if name in events else "lasting" if name in lasting else "symptom"
+        concepts.append(Concept(name, Phrasebook({name: phrases}), kind))
+    return tuple(concepts)
 
 
 def _family(item: Mapping[str, Any], place: int, names: set[str]) -> Family:
@@ -124,15 +128,15 @@ def _family(item: Mapping[str, Any], place: int, names: set[str]) -> Family:
 
 def _alert(item: Mapping[str, Any], where: str) -> Alert:
     level = _text(item, "level", where)
-    if level not in get_args(Level):
-        raise RedFlagsError(f"{where} has the level {level!r}; expected one of {', '.join(get_args(Level))}")
+    if level not in _LEVELS:
+        raise RedFlagsError(f"{where} has the level {level!r}; expected one of {', '.join(_LEVELS)}")
     card = _table(item, "card", where)
     source = _table(card, "source", where)
     url = _text(source, "url", where)
     if not url.startswith("https://"):
         raise RedFlagsError(f"{where} cites {url!r}; a source's address must begin with https://")
     return Alert(
-        level=level,
+        level=_LEVELS[level],
         title=_text(card, "title", where),
         message=_text(card, "message", where),
         actions=_texts(card, "actions", where),
@@ -159,7 +163,7 @@ def _check_unique(ids: list[str]) -> None:
 
 def _phrases(table: Mapping[str, Any], name: str, where: str, fillers: frozenset[str]) -> tuple[Phrase, ...]:
     try:
-        return tuple(parse(text, fillers) for text in _texts(table, name, where))
+        return tuple(phrase for text in _texts(table, name, where) for phrase in parse(text, fillers))
     except PhraseError as error:
         raise RedFlagsError(f"{where} {name}: {error}") from error
 

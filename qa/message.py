@@ -1,7 +1,7 @@
 """A reader's message as words, sentences, segments and clauses, ready for phrase matching.
 
-Normalises Unicode, case, apostrophes, contractions and number words; splits at punctuation and at joining words. It does
-not correct spelling (phrase.py tolerates it), knows no medicine and decides nothing.
+Normalises Unicode, case, apostrophes, contractions and number words; splits at punctuation and at joining words. It
+does not correct spelling (phrase.py tolerates it), knows no medicine and decides nothing.
 
     read("My back hurts, and I can't pee!")  ->  my back hurts | and i cant pee
 """
@@ -13,13 +13,16 @@ from dataclasses import dataclass
 _APOSTROPHES = re.compile(r"['’‘`´ʼ′]")
 _LONG_RUN = re.compile(r"([^\W\d_])\1{2,}")
 _PIECE = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+|[.!?;\n]+|(?<!\w)[-‐‑–—]+|[-‐‑–—]+(?!\w)|[–—,:()\[\]&/]")
-_NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen"]
+_NUMBERS = "_ _ two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
 _SAME_WORD = {
     **{word: str(number) for number, word in enumerate(_NUMBERS) if number > 1},
     "cannot": "cant",
     "cannae": "cant",
     "cudnt": "couldnt",
     "carnt": "cant",
+    "canot": "cant",
+    "cannnot": "cant",
+    "cnat": "cant",
     "n": "and",
     "an": "a",
     "&": "and",
@@ -42,10 +45,10 @@ _JOINED = {
 }
 _LOST_APOSTROPHE = frozenset({"t", "s", "m", "ve", "re", "ll", "d"})
 _SEGMENT_WORDS = frozenset(
-    ["and", "but", "because", "cos", "cuz", "coz", "although", "though", "however", "plus", "then", "while", "so", "which", "yet", "except", "also", "whereas"]
+    "and but because cos cuz coz although though however plus then while so which yet except also whereas".split()
 )
-_TURNS = frozenset(["but", "however", "although", "though", "yet", "except", "whereas"])
-_SUBJECTS = frozenset(["i", "im", "ive", "he", "hes", "she", "shes", "they", "theyre", "we", "weve"])
+TURNS = frozenset("but however although though yet except whereas".split())
+_SUBJECTS = frozenset("i im ive he hes she shes they theyre we weve".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ def read(text: str) -> Message:
             sentence, clause = sentence + 1, clause + 1
         if tokens and (pending or piece in _SEGMENT_WORDS):
             openers.append(piece if piece in _SEGMENT_WORDS else pending)
-        if piece in _TURNS or (piece in _SUBJECTS and _opens_segment(tokens, openers)):
+        if piece in TURNS or (piece in _SUBJECTS and _opens_segment(tokens, openers)):
             clause += 1
         tokens.append(Token(piece, sentence, len(openers) - 1, clause))
         pending = ""

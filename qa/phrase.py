@@ -1,8 +1,9 @@
 """Phrases a clinician can read, and where they occur in a message.
 
 A phrase is written in words: ``pins and needles``. ``weak*`` is any word that begins so; ``leg|legs`` is either word;
-``{numb}`` is any phrase of the list of that name; ``#8-16`` is a number in that range; ``lost ... control`` lets up to
-four words stand between; ``{numb} + {saddle}`` wants both, in either order, close together in one clause.
+``(off|in front of)`` chooses between several words; ``{numb}`` is any phrase of the list of that name; ``#8-16`` is a
+number in that range; ``lost ... control`` lets up to four words stand between; ``{numb} + {saddle}`` wants both, in
+either order, close together in one clause.
 
 Spelling is forgiven by one edit on long words (see ``Vocabulary``). Negation, time and questions are assertion.py's.
 """
@@ -20,6 +21,7 @@ NEAR = 6  # words between the two sides of "+"; chosen likewise
 _LONG_WORD = 5  # from this length a word may differ by any one edit, its first letter kept
 _LONG_STEM = 6  # shorter stems would match too many honest words by one edit
 _FREE_FIRST_LETTER = 8  # from this length the first letter may differ too
+_CHOICE = re.compile(r"\(([^()]*)\)")
 _ITEM = re.compile(r"\{[a-z_]+\}|#\d+(?:\.\d+)?-\d+(?:\.\d+)?|[^\W_]+\*?")
 
 
@@ -77,12 +79,17 @@ class Phrasebook:
         return {name: list(spans) for name, spans in found.items() if spans}
 
 
-def parse(text: str, fillers: frozenset[str] = frozenset()) -> Phrase:
-    """Read a phrase; words in ``fillers`` are left out, as they are from the messages it will meet."""
+def parse(text: str, fillers: frozenset[str] = frozenset()) -> tuple[Phrase, ...]:
+    """Read a phrase, one for each of its bracketed choices; words in ``fillers`` are left out, as from messages."""
+    choice = _CHOICE.search(text)
+    if choice:
+        before, after = text[: choice.start()], text[choice.end() :]
+        return tuple(p for option in choice[1].split("|") for p in parse(before + option + after, fillers))
     parts = tuple(_parse_part(part, fillers) for part in text.split(" + "))
-    if not all(parts):
-        raise PhraseError(f"the phrase {text!r} has a side with no word left in it; write at least one that counts")
-    return Phrase(text, parts)
+    words, kept = len(text.split()), sum(len(part) for part in parts)
+    if not all(parts) or (kept == 1 and words > 1):
+        raise PhraseError(f"too little is left of the phrase {text!r} without its small words; add a word that counts")
+    return (Phrase(text, parts),)
 
 
 def _parse_part(text: str, fillers: frozenset[str]) -> tuple[Item, ...]:
@@ -93,8 +100,10 @@ def _parse_part(text: str, fillers: frozenset[str]) -> tuple[Item, ...]:
             reach = GAP
             continue
         keys = frozenset(_key(word) for word in piece.split("|"))
+        if keys & fillers and not keys <= fillers:
+            raise PhraseError(f"{piece!r} in {text!r} mixes words that count with small ones, which are never seen")
         if not keys <= fillers:
-            items.append(Item(keys - fillers, reach if items else 0))
+            items.append(Item(keys, reach if items else 0))
             reach = 0
     return tuple(items)
 
@@ -122,7 +131,7 @@ class Vocabulary:
         self.keys_of = lru_cache(maxsize=8192)(self._keys_of)
 
     def _keys_of(self, word: str) -> frozenset[str]:
-        if word[0].isdigit():
+        if word[0].isdecimal():
             value = float(word)
             keys = {key for key, (low, high) in self._ranges.items() if low <= value <= high}
             return frozenset(keys | ({word} & self._words))

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from index.lexical import has_common_words
 from index.local import Hit
 from qa.answer import Disclaimer, Reason
 
@@ -51,13 +52,13 @@ class Decision:
     reason: Reason | None
 
 
-def decide(hits: Sequence[Hit]) -> Decision:
-    """Decide from the hits of a question, best first."""
+def decide(question: str, hits: Sequence[Hit]) -> Decision:
+    """Decide from a question and its hits, best first."""
     similarity = evidence_strength(hits)
     confidence = round(1 / (1 + math.exp(-SLOPE * (similarity - MIDDLE))), 4)
     if confidence >= ANSWER_FROM:
         return Decision(confidence, None)
-    if not any(hit.lexical > 0 for hit in hits):
+    if not has_common_words(question) and not any(hit.lexical > 0 for hit in hits):
         return Decision(confidence, "unclear")
     return Decision(confidence, "off_topic" if similarity < OFF_TOPIC_BELOW else "not_covered")
 

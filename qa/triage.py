@@ -1,8 +1,8 @@
 """Red flags, read before and apart from retrieval: a message in, one fixed card or nothing out.
 
-Words become phrases, phrases concepts, concepts families (red_flags.toml); concepts that the message denies, fears, asks
-about or tells of the past are dropped (assertion.py). There is no model and no judgement of the reader: the card's words
-are fixed. When in doubt the more urgent card is shown.
+Words become phrases, phrases concepts, concepts families (red_flags.toml); concepts that the message denies, fears,
+asks about or tells of the past are dropped (assertion.py). There is no model and no judgement of the reader: the card's
+words are fixed. When in doubt the more urgent card is shown.
 """
 
 from collections.abc import Iterable
@@ -49,7 +49,7 @@ def _is_asserted(spans: Iterable[Span], kind: Kind, reading: Reading) -> bool:
 def _language_hits(message: Message, keys: list[frozenset[str]], rules: Rules) -> dict[str, list[Span]]:
     """Find the language lists in every word of the message."""
     line = _line(keys, [token.sentence for token in message.tokens], frozenset())
-    return dict.fromkeys(rules.language.names, []) | rules.language.search(line)
+    return {name: [] for name in rules.language.names} | rules.language.search(line)
 
 
 def _find_concepts(

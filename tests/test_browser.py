@@ -1,9 +1,10 @@
-"""The pages in a real browser: with and without JavaScript, 320 px wide, under the security policy, on one origin."""
+"""The pages and static files in a real browser: script on and off, 320 px wide, under the security policy, on one origin."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from web.pages import STARTERS
+from web.pages import STARTERS, STATIC
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Route
@@ -56,7 +57,7 @@ class Visit:
         return self.turn()
 
     def turn(self) -> Locator:
-        turn = self.tab.locator(".turn:not([data-status=pending])").last
+        turn = self.tab.locator(".turn:last-child:not([data-status=pending])")
         turn.wait_for()
         return turn
 
@@ -169,7 +170,11 @@ def test_alarm_shows_the_card_first_and_the_sources_on_request(visited: Visit, s
     assert turn.get_attribute("data-status") == "alert"
     assert card.locator("h3").text_content() == expected["title"]
     assert [action.text_content() for action in card.locator(".actions > li").all()] == expected["actions"]
-    assert card.locator("h3").is_visible()
+    action, why = card.locator(".actions").bounding_box(), card.get_by_text(expected["message"]).bounding_box()
+    assert action is not None
+    assert why is not None
+    assert action["y"] < why["y"]
+    assert 0 < action["y"] < 740 - 44
     turn.locator(".after-alert button").click()
     visited.tab.locator(".turn:last-child:not([data-status=alert]):not([data-status=pending])").wait_for()
     assert visited.turn().locator(".question").text_content() == ALARM
@@ -218,7 +223,6 @@ def test_earlier_questions_go_with_the_next_one(scripted: Visit) -> None:
     scripted.tab.on("request", lambda request: sent.append(json.loads(request.post_data)) if request.post_data else None)
     scripted.ask(ASK)
     scripted.ask("And what helps?")
-    scripted.tab.wait_for_function("document.querySelectorAll('.turn:not([data-status=pending])').length === 2")
     assert [(body["question"], body["history"]) for body in sent] == [(ASK, []), ("And what helps?", [ASK])]
 
 
@@ -271,3 +275,48 @@ def test_events_tell_the_page_around_it(scripted: Visit) -> None:
     told = scripted.tab.evaluate("window.told")
     assert told["question"] == ASK
     assert told["answer"]["status"] == "answered"
+
+
+@pytest.mark.parametrize(("name", "kind"), [("citewell.js", "javascript"), ("citewell.css", "css"), ("favicon.svg", "svg")])
+def test_static_files_are_served_and_ask_nothing_of_other_sites(server_url: str, name: str, kind: str) -> None:
+    reply = httpx.get(f"{server_url}/static/{name}")
+    assert reply.status_code == 200
+    assert kind in reply.headers["content-type"]
+    assert not re.search(r"url\(|@import|https?://(?!www\.w3\.org/2000/svg)\w", reply.text)
+
+
+def test_script_builds_text_never_markup_and_stores_nothing() -> None:
+    script = (STATIC / "citewell.js").read_text("utf-8")
+    forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|Function\(|localStorage|sessionStorage|cookie"
+    assert not re.findall(forbidden, script)
+
+
+def colours(css: str) -> dict[str, str]:
+    return dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", css))
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2.2 contrast ratio of two sRGB colours, 1 to 21."""
+
+    def luminance(colour: str) -> float:
+        channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_colours_meet_wcag_aa(scheme: str) -> None:
+    css = (STATIC / "citewell.css").read_text("utf-8")
+    light, dark = css.split("@media (prefers-color-scheme: dark)")
+    palette = colours(light) | (colours(dark.split("*,")[0]) if scheme == "dark" else {})
+    pairs = [("ink", ground) for ground in ("paper", "card", "tint", "emergency-tint", "urgent-tint", "crisis-tint")]
+    pairs += [("soft", ground) for ground in ("paper", "card", "emergency-tint", "urgent-tint", "crisis-tint")]
+    pairs += [("on-alert", level) for level in ("emergency", "urgent", "crisis")]
+    pairs += [("accent", "paper"), ("accent", "card"), ("accent", "tint"), ("on-accent", "accent"), ("on-mark", "mark")]
+    low = {pair: round(contrast(palette[pair[0]], palette[pair[1]]), 2) for pair in pairs}
+    assert {pair: ratio for pair, ratio in low.items() if ratio < 4.5} == {}
+    assert contrast(palette["edge"], palette["card"]) >= 3
+    assert contrast(palette["edge"], palette["paper"]) >= 3

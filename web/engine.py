@@ -14,6 +14,8 @@ from qa.answerer import Answerer
 from web.guard import Problem
 
 WARM_QUESTION = "why does my hip hurt when I run?"
+LOADING = "The index is still loading. Try again in a moment."
+FAILED = "The index could not be loaded; the server's log says why."
 
 
 class Engine:
@@ -22,7 +24,7 @@ class Engine:
     def __init__(self, load: Callable[[], Answerer]) -> None:
         self._load = load
         self._answerer: Answerer | None = None
-        self.failure: str | None = None
+        self.failed = False
 
     def start(self) -> None:
         """Begin loading in a thread of its own and return at once."""
@@ -37,8 +39,8 @@ class Engine:
         try:
             answerer = self._load()
             answerer.ask(WARM_QUESTION)
-        except Exception as error:  # the loader's thread ends here: the reason is kept for /ready and the log
-            self.failure = f"{type(error).__name__}: {error}"
+        except Exception:
+            self.failed = True  # the reason goes to the log with the thread's end, never to a reader
             raise
         self._answerer = answerer
 
@@ -47,6 +49,6 @@ def ready_answerer(request: Request) -> Answerer:
     """Return the ready answerer of this application, or fail with 503 problem details."""
     engine = cast(Engine, request.app.state.engine)
     if engine.answerer is None:
-        detail = engine.failure or "The index is still loading. Try again in a moment."
+        detail = FAILED if engine.failed else LOADING
         raise Problem(503, "Not ready", detail, headers={"Retry-After": "1"})
     return engine.answerer

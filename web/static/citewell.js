@@ -268,8 +268,8 @@ function alertCard(alert, phones) {
     { class: "alert", "data-level": alert.level, role: "alert" },
     make("p", { class: "level" }, LEVELS[alert.level]),
     make("h3", {}, alert.title),
-    make("p", {}, ...phonesLinked(alert.message, phones)),
     make("ul", { class: "actions" }, ...alert.actions.map((action) => make("li", {}, ...phonesLinked(action, phones)))),
+    make("p", {}, ...phonesLinked(alert.message, phones)),
     make("p", { class: "origin" }, "Source: ", link(source.url, source.title || source.url), publisher),
   );
 }

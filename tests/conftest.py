@@ -1,0 +1,119 @@
+"""What several tests share: the real starter index, a real running server, and the user's data where it is at hand."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from index.encoder import Encoder, open_encoder
+from index.local import LocalIndex
+from index.storage import ENCODER, current_generation
+from qa.answerer import Answerer
+
+PROJECT = Path(__file__).resolve().parent.parent
+SHARED = PROJECT.parent / "shared"
+
+
+def run_command(*arguments: str, cwd: Path = PROJECT, timeout: float = 150) -> subprocess.CompletedProcess[str]:
+    """Run ``python ARGUMENTS`` from the project and return what it printed."""
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False, encoding="utf-8"
+    )
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with raw passages and evaluation data, or a skip where there is none."""
+    if not SHARED.is_dir():
+        pytest.skip("the folder 'shared' with the evaluation data is not beside this checkout")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def starter_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index of the starter corpus, built by the command line with the real model."""
+    path = tmp_path_factory.mktemp("starter") / "index"
+    done = run_command("-m", "index", "build", "corpus/starter", "--out", str(path))
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+@pytest.fixture(scope="session")
+def starter(starter_path: Path) -> LocalIndex:
+    """The open starter index."""
+    return LocalIndex.open(starter_path)
+
+
+@pytest.fixture(scope="session")
+def answerer(starter: LocalIndex) -> Answerer:
+    """An answerer over the starter index."""
+    return Answerer(starter)
+
+
+@pytest.fixture(scope="session")
+def real_encoder(starter_path: Path) -> Callable[[Path], Encoder]:
+    """Puts the real, already exported encoder into a folder: a build without torch."""
+    exported = current_generation(starter_path) / ENCODER
+
+    def put(folder: Path) -> Encoder:
+        shutil.copytree(exported, folder)
+        return open_encoder(folder, "float32", threads=2)
+
+    return put
+
+
+@pytest.fixture(scope="session")
+def server_url(starter_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real server process with the starter index."""
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    with running_server(starter_path, log) as url:
+        yield url
+
+
+class running_server:  # noqa: N801  a context manager that reads as one
+    """A server process on a free port, ready when entered and stopped when left."""
+
+    def __init__(self, index: Path, log: Path) -> None:
+        self._index, self._log = index, log
+
+    def __enter__(self) -> str:
+        port = free_port()
+        command = [sys.executable, "server.py", "--index", str(self._index), "--port", str(port)]
+        self._stream = self._log.open("w")
+        self.process = subprocess.Popen(command, cwd=PROJECT, stdout=self._stream, stderr=subprocess.STDOUT)
+        url = f"http://127.0.0.1:{port}"
+        wait_until_ready(url, self.process, self._log)
+        return url
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.wait(timeout=10)
+        self._stream.close()
+
+
+def free_port() -> int:
+    """Return a port of the loopback address that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Return once /ready says 200; fail with the server's own words if it stops or takes over 60 seconds."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            pytest.fail(f"the server stopped: {log.read_text()}")
+        try:
+            if httpx.get(f"{url}/ready").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    pytest.fail(f"the server was not ready in 60 seconds: {log.read_text()}")

@@ -1,0 +1,94 @@
+"""The direction of imports: corpus <- index <- qa <- web <- server; evaluate takes all but web and server."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PROJECT, run_command
+
+OWN = ("corpus", "index", "qa", "web", "server", "evaluate")
+ALLOWED = {
+    "corpus": {"corpus"},
+    "index": {"corpus", "index"},
+    "qa": {"corpus", "index", "qa"},
+    "web": {"corpus", "index", "qa", "web"},
+    "server": {"corpus", "index", "qa", "web"},
+    "evaluate": {"corpus", "index", "qa"},
+}
+# Each library that one room alone knows.
+ONLY_IN = {
+    "faiss": {"index/dense.py"},
+    "bm25s": {"index/lexical.py"},
+    "torch": {"index/export.py"},
+    "sentence_transformers": {"index/export.py"},
+    "onnxruntime": {"index/encoder.py", "index/export.py"},
+    "fastapi": {"web", "server.py"},
+    "ir_measures": {"evaluate.py"},
+}
+MODULES = sorted(path for name in OWN for path in (PROJECT / name).rglob("*.py")) + [
+    PROJECT / "server.py",
+    PROJECT / "evaluate.py",
+]
+
+
+def imported(path: Path) -> set[str]:
+    """Return the top-level names that a module imports anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            names.add((node.module or "").partition(".")[0])
+    return names
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PROJECT).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PROJECT).as_posix())
+def test_imports_point_one_way(path: Path) -> None:
+    assert imported(path) & set(OWN) <= ALLOWED[room(path)]
+
+
+@pytest.mark.parametrize("library", ONLY_IN)
+def test_a_library_is_known_in_one_place(library: str) -> None:
+    users = {path.relative_to(PROJECT).as_posix() for path in MODULES if library in imported(path)}
+    assert users
+    assert all(user in ONLY_IN[library] or user.partition("/")[0] in ONLY_IN[library] for user in users), users
+
+
+def test_answering_never_imports_torch(starter_path: Path) -> None:
+    code = (
+        "import sys; from qa.__main__ import main; "
+        f"code = main(['why does my hip hurt when I run?', '--index', {str(starter_path)!r}]); "
+        "heavy = {'torch', 'sentence_transformers', 'transformers', 'onnx'} & set(sys.modules); "
+        "print('HEAVY', sorted(heavy)); sys.exit(code)"
+    )
+    done = run_command("-c", code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.rstrip().endswith("HEAVY []")
+
+
+def test_serving_never_imports_torch(starter_path: Path) -> None:
+    code = (
+        "import sys, pathlib; from server import application; from fastapi.testclient import TestClient; import time\n"
+        f"with TestClient(application(pathlib.Path({str(starter_path)!r}))) as client:\n"
+        "    while client.get('/ready').status_code != 200: time.sleep(0.05)\n"
+        "    assert client.post('/v1/ask', json={'question': 'what is sciatica?'}).status_code == 200\n"
+        "print('HEAVY', sorted({'torch', 'sentence_transformers', 'transformers'} & set(sys.modules)))"
+    )
+    done = run_command("-c", code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.rstrip().endswith("HEAVY []")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PROJECT).as_posix())
+def test_modules_and_functions_stay_small(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 400
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 50, f"{node.name} is over 50 lines"

@@ -1,0 +1,212 @@
+"""Generations: published whole or not at all, refused when damaged, kept for rollback, movable."""
+
+import json
+import multiprocessing
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from corpus.passage import Passage
+from corpus.read import read_sources
+from index.build import Collected, build_index
+from index.encoder import Encoder
+from index.local import LocalIndex, verify_index
+from index.passages import check_passages
+from index.storage import (
+    MANIFEST,
+    POINTER,
+    StorageError,
+    check_files,
+    current_generation,
+    file_facts,
+    new_generation,
+    read_manifest,
+    rollback,
+)
+from tests.fakes import put_word_encoder
+
+PutEncoder = Callable[[Path], Encoder]
+
+
+def collected(folder: Path, *lines: str) -> Collected:
+    (folder / "texts.txt").write_text("\n".join(lines), encoding="utf-8")
+    return Collected(tuple(p for p in read_sources([folder / "texts.txt"]) if isinstance(p, Passage)), (), ())
+
+
+@pytest.fixture
+def built(tmp_path: Path, real_encoder: PutEncoder) -> Path:
+    lines = ("Ice can ease a sore hip.", "Heat can ease a stiff back. Do not sleep on a heat pad.")
+    build_index(collected(tmp_path, *lines), tmp_path / "index", real_encoder)
+    return tmp_path / "index"
+
+
+def test_a_built_index_verifies_and_its_manifest_says_what_it_is(built: Path) -> None:
+    assert verify_index(built) == []
+    manifest = read_manifest(current_generation(built))
+    assert manifest.counts["passages"] == 2
+    assert manifest.counts["sentences"] == 3
+    assert manifest.encoder["name"] == "sentence-transformers/all-MiniLM-L6-v2"
+    on_disk = {p.relative_to(current_generation(built)).as_posix() for p in current_generation(built).rglob("*") if p.is_file()}
+    assert set(manifest.files) == on_disk - {MANIFEST}
+
+
+def test_every_tampered_file_is_found(built: Path, tmp_path: Path) -> None:
+    original = current_generation(built)
+    for name in read_manifest(original).files:
+        copy = tmp_path / "copy"
+        shutil.copytree(original, copy)
+        data = bytearray((copy / name).read_bytes())
+        data[len(data) // 2] ^= 1
+        (copy / name).write_bytes(data)
+        assert any(name in problem for problem in verify_index(copy)), name
+        if name != "encoder/model.onnx":  # float32 weights are not read when serving
+            with pytest.raises(StorageError, match="the index is damaged"):
+                LocalIndex.open(copy)
+        shutil.rmtree(copy)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda folder: (folder / "chunks.npy").unlink(), "chunks.npy is missing"),
+        (lambda folder: (folder / "chunks.npy").write_bytes(b""), "has 0 bytes, the manifest says"),
+        (lambda folder: (folder / "stray.txt").write_text("x"), "stray.txt is not in the manifest"),
+    ],
+)
+def test_missing_short_and_stray_files_are_named(built: Path, damage: Callable[[Path], object], words: str) -> None:
+    folder = current_generation(built)
+    damage(folder)
+    assert any(words in problem for problem in check_files(folder, read_manifest(folder)))
+
+
+def edit_manifest(index: Path, **changes: object) -> None:
+    path = current_generation(index) / MANIFEST
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_a_manifest_of_another_format_is_refused_in_words(built: Path) -> None:
+    edit_manifest(built, format=99)
+    with pytest.raises(StorageError, match=r"index format 99, this code reads format \d+; build it again"):
+        LocalIndex.open(built)
+
+
+def test_a_manifest_that_disagrees_with_its_files_is_refused(built: Path) -> None:
+    counts = read_manifest(current_generation(built)).counts
+    edit_manifest(built, counts={**counts, "chunks": 7})
+    with pytest.raises(StorageError, match="has 2 chunks, expected 7"):
+        LocalIndex.open(built)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"format": 1}', "null"])
+def test_a_damaged_manifest_is_refused(built: Path, text: str) -> None:
+    (current_generation(built) / MANIFEST).write_text(text)
+    with pytest.raises(StorageError, match="build the index again|build it again"):
+        LocalIndex.open(built)
+
+
+def test_a_wrong_encoder_of_the_same_size_is_refused(built: Path) -> None:
+    """The vectors of another model must never be searched, even where its dimension is the same."""
+    folder = current_generation(built)
+    spec = json.loads((folder / "encoder" / "encoder.json").read_text())
+    (folder / "encoder" / "encoder.json").write_text(json.dumps({**spec, "name": "another-model"}))
+    with pytest.raises(StorageError, match="encoder/encoder.json"):
+        LocalIndex.open(built)
+
+
+def test_no_index_is_said_with_the_command_that_makes_one(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="there is no index at .*python -m index build"):
+        LocalIndex.open(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"current": "gone", "previous": null}'])
+def test_a_damaged_pointer_is_refused_and_mended_by_a_build(built: Path, tmp_path: Path, text: str) -> None:
+    (built / POINTER).write_text(text)
+    with pytest.raises(StorageError, match="build"):
+        LocalIndex.open(built)
+    build_index(collected(tmp_path, "Stretch the hip."), built, put_word_encoder)
+    assert read_manifest(current_generation(built)).counts["passages"] == 1
+
+
+def test_the_one_before_is_kept_and_rollback_returns_to_it(built: Path, tmp_path: Path) -> None:
+    first = current_generation(built).name
+    for line in ("Stretch the hip.", "Rest the back."):
+        build_index(collected(tmp_path, line), built, put_word_encoder)
+    third = current_generation(built).name
+    kept = sorted(folder.name for folder in (built / "generations").iterdir())
+    assert len(kept) == 2
+    assert third in kept
+    assert first not in kept
+    assert rollback(built) in kept
+    assert current_generation(built).name != third
+    assert rollback(built) == third
+    assert current_generation(built).name == third
+
+
+def test_there_may_be_nothing_to_roll_back_to(built: Path, tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="keeps no earlier generation"):
+        rollback(built)
+    with pytest.raises(StorageError, match="there is no index"):
+        rollback(tmp_path / "nowhere")
+
+
+def test_a_copied_generation_serves_by_itself(built: Path, tmp_path: Path) -> None:
+    shutil.copytree(current_generation(built), tmp_path / "elsewhere")
+    shutil.rmtree(built)
+    (hit, *_) = LocalIndex.open(tmp_path / "elsewhere").search("what eases a sore hip?", 1)
+    assert hit.chunk.text == "Ice can ease a sore hip."
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
+def test_a_build_that_stops_leaves_the_live_index_alone(built: Path, tmp_path: Path, stop: type[BaseException]) -> None:
+    before = file_facts(built)
+
+    def put_and_stop(folder: Path) -> Encoder:
+        put_word_encoder(folder)
+        raise stop("now")
+
+    with pytest.raises(stop, match="now"):
+        build_index(collected(tmp_path, "Stretch the hip."), built, put_and_stop)
+    assert file_facts(built) == before
+    assert verify_index(built) == []
+
+
+def hold_build(index: Path, held: object, release: object) -> None:
+    with new_generation(index):
+        held.set()  # type: ignore[attr-defined]
+        release.wait(30)  # type: ignore[attr-defined]
+
+
+def test_two_builds_at_once_are_refused_and_a_killed_one_is_cleared_away(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    held, release = context.Event(), context.Event()
+    other = context.Process(target=hold_build, args=(tmp_path / "index", held, release))
+    other.start()
+    assert held.wait(60)
+    with pytest.raises(StorageError, match="another build is writing"), new_generation(tmp_path / "index"):
+        pass
+    other.kill()
+    other.join()
+    assert len(list((tmp_path / "index" / "generations").glob(".building-*"))) == 1
+    with new_generation(tmp_path / "index") as folder:
+        assert list((tmp_path / "index" / "generations").iterdir()) == [folder]
+
+
+def test_offsets_that_do_not_hold_are_named(built: Path) -> None:
+    import numpy as np
+
+    folder = current_generation(built)
+    chunks = np.load(folder / "chunks.npy")
+    chunks["end"][0] = 10_000
+    np.save(folder / "chunks.npy", chunks)
+    assert any("has offsets outside its text" in problem for problem in check_passages(folder))
+
+
+def test_ids_are_the_same_after_a_rebuild(built: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    lines = (tmp_path / "texts.txt").read_text().split("\n")
+    build_index(collected(tmp_path, "A new first line about nerves.", *lines), again, put_word_encoder)
+    old = {json.loads(line)["id"] for line in (current_generation(built) / "passages.jsonl").read_text().splitlines()}
+    new = {json.loads(line)["id"] for line in (current_generation(again) / "passages.jsonl").read_text().splitlines()}
+    assert old < new
