@@ -6,9 +6,11 @@ Settings come from CITEWELL_INDEX, CITEWELL_HOST and CITEWELL_PORT; an argument 
 """
 
 import argparse
+import os
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
@@ -48,7 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     host, port = listener.getsockname()[:2]
     print(f"citewell serves {index} at http://{host}:{port}/ (API: /docs, stop: Ctrl-C)", file=sys.stderr)
     config = uvicorn.Config(application(index), access_log=False, log_level="warning", server_header=False)
-    uvicorn.Server(config).run(sockets=[listener])
+    # uvicorn has closed everything when it hands Ctrl-C on.
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listener])
     return 0
 
 
@@ -68,7 +72,7 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
         raise OSError(f"cannot listen on {host} port {port}: {reason}; choose another with --port") from error
 
 

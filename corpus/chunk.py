@@ -80,7 +80,9 @@ def _split_long(text: str, sentence: Span, quote: Span, count_tokens: CountToken
     for i, count in enumerate([*counts, budget]):
         if i > start and (i == len(words) or used + count > budget):
             span = Span(words[start].start, words[i - 1].end)
-            yield _Piece(span, min(used, budget), quote if whole else span, start == 0, joined=False)
+            # A part of a list item that is no sentence is still shown with the list's introduction.
+            shown = quote if whole else Span(quote.start if quote.start < sentence.start else span.start, span.end)
+            yield _Piece(span, min(used, budget), shown, start == 0, joined=False)
             start, used = i, 0
         used += count
 

@@ -55,7 +55,8 @@ def _files(source: Path) -> Iterator[tuple[Path, str]]:
         return
     for path in sorted(source.rglob("*")):
         relative = path.relative_to(source)
-        if path.is_file() and not any(part.startswith(".") for part in relative.parts):
+        # A link is named even where it leads nowhere or to a folder: it is not followed there, and not passed over either.
+        if (path.is_file() or path.is_symlink()) and not any(part.startswith(".") for part in relative.parts):
             yield path, relative.as_posix()
 
 
@@ -78,6 +79,6 @@ def _decode(path: Path) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise SourceError(
-            f"it is not UTF-8 text: byte 0x{data[error.start]:02x} at position {error.start}; convert it to UTF-8"
-        ) from error
+        # The error counts from behind a byte-order mark.
+        at = error.start + len(data) - len(error.object)
+        raise SourceError(f"it is not UTF-8 text: byte 0x{data[at]:02x} at position {at}; convert it to UTF-8") from error

@@ -1,7 +1,7 @@
 """Candidates and their scores to one ranking: pure functions, no index, no model.
 
-Each arm's scores are scaled to 0..1 over the candidates (min-max) and added with weights. Score-normalised fusion keeps
-how far apart two candidates are, which rank fusion throws away (Bruch, Gai & Ingber 2023, arXiv:2210.11934).
+Each kind of score is standardised over the candidates (mean 0, standard deviation 1) and added with weights. Score
+fusion keeps how far apart two candidates are, which rank fusion throws away (Bruch, Gai & Ingber 2023, arXiv:2210.11934).
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,25 +21,32 @@ class Weights:
     lexical: float
 
 
-# Chosen on eval seed, eval pages and scifact train, by benchmarks/fusion.py (docs/retrieval.md).
-HYBRID = Weights(chunk=1.0, sentence=1.0, lexical=0.75)
+# Equal weights: chosen on eval seed, eval pages and scifact train, by benchmarks/fusion.py (docs/retrieval.md).
+HYBRID = Weights(chunk=1.0, sentence=1.0, lexical=1.0)
 DENSE = Weights(chunk=1.0, sentence=0.0, lexical=0.0)
 BM25 = Weights(chunk=0.0, sentence=0.0, lexical=1.0)
 
 
-def min_max(scores: Floats) -> Floats:
-    """Return the scores scaled to 0..1, shape kept; all equal scores become 0."""
+def standardise(scores: Floats) -> Floats:
+    """Return the scores with mean 0 and standard deviation 1, shape kept; scores that are all equal become 0."""
     if not len(scores):
         return scores
-    low, high = float(scores.min()), float(scores.max())
-    if high <= low:
-        return np.zeros_like(scores)
-    return np.asarray((scores - low) / (high - low), np.float32)
+    exact = scores.astype(np.float64)
+    spread = float(exact.std())
+    # Equal float32 scores can differ in the mean's last digits; such a spread says nothing.
+    if spread <= 1e-6 * max(1.0, float(np.abs(exact).max())):
+        return np.zeros_like(exact)
+    standard: Floats = (exact - exact.mean()) / spread
+    return standard
 
 
 def fuse(chunk: Floats, sentence: Floats, lexical: Floats, weights: Weights) -> Floats:
-    """Return one score for each candidate, 0..1: the weighted mean of the min-max scaled scores, all of shape (n,)."""
+    """Return one score for each candidate, all arrays of shape (n,): the weighted mean of the standardised scores.
+
+    It is squashed into 0..1 by the logistic function, which keeps the order: 0.5 is an average candidate of the question.
+    """
     total = weights.chunk + weights.sentence + weights.lexical
     parts = ((weights.chunk, chunk), (weights.sentence, sentence), (weights.lexical, lexical))
-    fused = sum((weight * min_max(scores) for weight, scores in parts if weight), np.zeros(len(chunk), np.float32))
-    return np.asarray(fused / total, np.float32)
+    mean = sum((weight * standardise(scores) for weight, scores in parts if weight), np.zeros(len(chunk))) / total
+    fused: Floats = 1 / (1 + np.exp(-mean))
+    return fused

@@ -37,7 +37,7 @@ CANDIDATES = 200
 class Hit:
     """A chunk found for a question, and how: both arms' ranks (None where an arm did not put it forward) and scores.
 
-    ``score`` is the fused score, 0 to 1, relative to the other candidates of the same question; ``similarity`` is the
+    ``score`` is the fused score, 0 to 1, relative to the other candidates of the same question (fusion.py); ``similarity`` is the
     chunk vector's and ``sentence_scores`` the sentence vectors' inner product with the question (cosine for models that
     normalise); ``lexical`` is the BM25 score.
     """

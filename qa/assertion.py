@@ -221,7 +221,7 @@ class _Story:
         return [i for i in places if first <= i < last]
 
     def over_in(self, sentence: list[int]) -> list[int]:
-        """Return the places of a sentence about the past that are over: before "fine now", or all where nothing is now."""
+        """Return what is over in a sentence about the past: all before "fine now", or all where nothing is now."""
         years = self._years.intersection(sentence)
         if not years and self._months.isdisjoint(sentence):
             return []

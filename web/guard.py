@@ -106,32 +106,40 @@ class _Exchange:
         self._scope, self._receive, self._send, self._max_body = scope, receive, send, max_body
         self._received = 0
         self._started = False
+        self._refused = False
 
     async def run(self, app: ASGIApp) -> None:
         try:
             self._check_declared_length()
             await app(self._scope, self.receive, self.send)
         except _TooLarge:
-            if self._started:
-                raise
+            pass
+        if self._refused and not self._started:
             detail = f"The request body is limited to {self._max_body:,} bytes."
             response = problem_response(Problem(413, "Body too large", detail, headers={"Connection": "close"}))
+            self._refused = False
             await response(self._scope, self._receive, self.send)
 
     def _check_declared_length(self) -> None:
         for name, value in self._scope["headers"]:
             if name == b"content-length" and value.isdigit() and int(value) > self._max_body:
-                raise _TooLarge
+                self._refuse()
+
+    def _refuse(self) -> None:
+        self._refused = True
+        raise _TooLarge
 
     async def receive(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.request":
             self._received += len(message.get("body", b""))
             if self._received > self._max_body:
-                raise _TooLarge
+                self._refuse()
         return message
 
     async def send(self, message: Message) -> None:
+        if self._refused and not self._started:
+            return  # a framework may answer the refusal with an error of its own; the 413 is sent in its place
         if message["type"] == "http.response.start":
             self._started = True
             message = {**message, "headers": [*message.get("headers", []), *self._extra_headers(message)]}

@@ -15,16 +15,18 @@ from markdown_it import MarkdownIt
 
 from corpus.passage import Passage, Reference
 from corpus.readers.source import Place, SourceError, SourceFile, make_passage
-from corpus.text import normalise, normalise_wrapped
+from corpus.text import has_lone_surrogates, normalise, normalise_wrapped
 
-_FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(.*?)\r?\n(?:---|\.\.\.)[ \t]*(?:\r?\n|$)", re.DOTALL)
-_REFERENCES = re.compile(r"^References:[ \t]*\r?\n((?:[ \t]*(?:[-*+] .*)?(?:\r?\n|$))+)\s*\Z", re.MULTILINE)
+_FRONT_MATTER = re.compile(r"---[ \t]*\r?\n((?:.*?\r?\n)??)(?:---|\.\.\.)[ \t]*(?:\r?\n|$)", re.DOTALL)
+_REFERENCES = re.compile(r"^References:[ \t]*\r?\n((?:[ \t]*(?:[-*+] [^\r\n]*)?(?:\r?\n|$))+)\s*\Z", re.MULTILINE)
 _LINKED = re.compile(r"\[(?P<title>[^\]]+)\]\((?P<url>\S+?)\)(?:,\s*(?P<publisher>.+))?")
 _ALIASES = {
     "reviewed": ("reviewed", "written", "date"),
     "license": ("license", "licence"),
     "language": ("language", "lang"),
 }
+# How YAML writes "no value"; everything else is read as the text that stands there ("no" is a language, not False).
+_NO_VALUE = frozenset(("", "~", "null"))
 _HEADING_SEPARATOR = " > "
 
 
@@ -59,8 +61,8 @@ def _front_matter(source: SourceFile) -> tuple[Mapping[str, Any], int]:
     if not found:
         return {}, 0
     try:
-        matter = yaml.safe_load(found.group(1)) or {}
-    except yaml.YAMLError as error:
+        matter = yaml.load(found.group(1), Loader=yaml.BaseLoader) or {}
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         raise SourceError(f"its front matter is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(matter, dict):
         raise SourceError("its front matter is not a list of 'name: value' lines")
@@ -85,11 +87,18 @@ def _headings(text: str, body_start: int) -> list[_Heading]:
 def _fields(matter: Mapping[str, Any], headings: list[_Heading]) -> dict[str, str]:
     fields = {}
     for name in ("title", "url", "publisher", "reviewed", "license", "language"):
-        values = [matter[key] for key in _ALIASES.get(name, (name,)) if matter.get(key) is not None]
-        fields[name] = normalise(str(values[0])) if values else ""
+        values = [_value(matter, key) for key in _ALIASES.get(name, (name,))]
+        fields[name] = next((value for value in values if value), "")
     if not fields["title"]:
         fields["title"] = next((h.text for h in headings if h.level == 1), "")
     return fields
+
+
+def _value(matter: Mapping[str, Any], name: str) -> str:
+    value = matter.get(name, "")
+    if not isinstance(value, str) or has_lone_surrogates(value):
+        raise SourceError(f"'{name}' in its front matter is not one line of text")
+    return "" if value in _NO_VALUE else normalise(value)
 
 
 def _sections(headings: list[_Heading], start: int, end: int, title: str) -> Iterator[tuple[str, int, int]]:
@@ -116,8 +125,8 @@ def _parse_reference(item: str) -> Reference:
 
 
 def _listed_references(listed: Any) -> tuple[Reference, ...]:
-    if listed is None:
+    if listed is None or (isinstance(listed, str) and listed in _NO_VALUE):
         return ()
     if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
         raise SourceError("'references' in its front matter is not a list of title, publisher and url")
-    return tuple(Reference(*(normalise(str(item.get(key) or "")) for key in ("title", "publisher", "url"))) for item in listed)
+    return tuple(Reference(*(_value(item, key) for key in ("title", "publisher", "url"))) for item in listed)

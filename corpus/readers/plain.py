@@ -12,9 +12,10 @@ from corpus.readers.source import Place, SourceFile, make_passage
 from corpus.text import normalise, normalise_wrapped, starts_item
 
 _LINE = re.compile(r"[^\n]+")
-_BLOCK = re.compile(r"[^\n]*\S[^\n]*(?:\n[^\n]*\S[^\n]*)*")
+_BLOCK = re.compile(r"^[^\S\n]*\S[^\n]*(?:\n[^\S\n]*\S[^\n]*)*", re.MULTILINE)
 _SENTENCE_END = re.compile(r"[.!?…:;。！？][\"'”’)\]]*\s*$")
-# Marked items, and the lines after one that ends with a colon, belong to the list as long as they stay this short.
+# Marked items, and the lines after one that ends with a colon, belong to the list as long as they stay this short; marked
+# items after a colon always do.
 LIST_ITEM_WORDS = 25
 
 
@@ -45,7 +46,8 @@ def _with_lists(text: str, pieces: list[Span]) -> Iterator[Span]:
     lead = ""
     for piece in pieces:
         body = text[piece.start : piece.end].strip()
-        if current is not None and (starts_item(body) or lead.endswith(":")) and _is_short(body):
+        item, colon = starts_item(body), lead.endswith(":")
+        if current is not None and ((item and colon) or ((item or colon) and _is_short(body))):
             current = Span(current.start, piece.end)
             continue
         if current is not None:
@@ -56,7 +58,7 @@ def _with_lists(text: str, pieces: list[Span]) -> Iterator[Span]:
 
 
 def _is_short(body: str) -> bool:
-    return len(body.split()) <= LIST_ITEM_WORDS
+    return all(len(line.split()) <= LIST_ITEM_WORDS for line in normalise_wrapped(body).split("\n"))
 
 
 def _trimmed(text: str, span: Span) -> Span:

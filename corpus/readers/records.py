@@ -67,7 +67,10 @@ def _read_table(source: SourceFile, delimiter: str) -> Iterator[Passage | Unread
             yield line
 
     rows = csv.reader(lines(), delimiter=delimiter, strict=True)
-    header = [name.strip().lower() for name in next(rows, [])]
+    try:
+        header = [name.strip().lower() for name in next(rows, [])]
+    except csv.Error as error:
+        raise SourceError(f"its first line is not a header: {error}") from error
     if not set(NAMES["text"]) & set(header):
         raise SourceError(f"its first line names no column {' or '.join(NAMES['text'])}; found: {', '.join(header)[:200]}")
     start = consumed
@@ -95,18 +98,18 @@ def _row_passage(source: SourceFile, place: Place, header: list[str], row: list[
 
 def _passage(source: SourceFile, place: Place, record: Mapping[str, Any], where: str) -> Passage | Unreadable:
     values = _known(record)
-    wrong = [name for name, value in values.items() if not isinstance(value, (str, int, float)) or value is True]
+    wrong = [name for name, value in values.items() if not isinstance(value, (str, int, float)) or isinstance(value, bool)]
     text = values.get("text", "")
     if wrong or not isinstance(text, str):
         return Unreadable(source.name, place.start, place.end, f"{where}: {(wrong or ['text'])[0]} is not a string")
-    fields = {name: str(value) for name, value in values.items()}
-    if any(has_lone_surrogates(value) for value in fields.values()):
-        return Unreadable(source.name, place.start, place.end, f"{where} holds lone surrogates, which are not text")
-    if not text.strip():
-        return Unreadable(source.name, place.start, place.end, f"{where} has no text")
-    fields = {name: normalise(value) for name, value in fields.items()}
-    document = fields.pop("id", "") or source.name
+    fields = {name: normalise(str(value)) for name, value in values.items()}
     references = _references(record.get("references"))
+    named = [part for reference in references for part in (reference.title, reference.publisher, reference.url)]
+    if any(has_lone_surrogates(value) for value in (*fields.values(), *named)):
+        return Unreadable(source.name, place.start, place.end, f"{where} holds lone surrogates, which are not text")
+    if not fields.get("text"):
+        return Unreadable(source.name, place.start, place.end, f"{where} has no text")
+    document = fields.pop("id", "") or source.name
     return make_passage(source, Place(document, place.start, place.end), fields.pop("text"), fields, references=references)
 
 

@@ -249,7 +249,7 @@ function contextLink(cited) {
 
 function proof(cited) {
   const facts = [
-    ["Reviewed", cited.reviewed],
+    ["Written or reviewed", cited.reviewed],
     ["Licence", cited.license],
     ["Passage", cited.passage_id],
     ["Source file", cited.source],

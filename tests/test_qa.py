@@ -1,0 +1,241 @@
+"""The way from a question to an answer, on the real starter index: verbatim, cited, honest."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from corpus.passage import Chunk, Passage, Span, passage_id
+from index.local import Hit, LocalIndex
+from qa.__main__ import BOLD, PLAIN, render
+from qa.answer import Answer, Quote
+from qa.answerer import Answerer, QuestionError
+from qa.conversation import is_follow_up, search_text
+from qa.evidence import quotes_from
+from qa.policy import ABSTENTION, ANSWER_FROM, DISCLAIMER, decide, evidence_strength
+
+QUESTIONS = (
+    "why are office workers' hip flexors so tight?",
+    "what is sciatica?",
+    "how do i do frog pose?",
+    "who gets paget's disease?",
+    "is a steroid injection in the spine worth it?",
+)
+EMERGENCY = "my back hurts and i can't feel anything between my legs and i wet myself"
+
+
+def check_verbatim(answer: Answer, index: LocalIndex) -> None:
+    for number, quote in enumerate(answer.quotes, 1):
+        citation = quote.citation
+        passage = index.passage(citation.passage_id)
+        assert passage is not None
+        assert quote.text == passage.text[citation.start : citation.end]
+        assert citation.sha256 == hashlib.sha256(quote.text.encode()).hexdigest()
+        assert (quote.rank, citation.number) == (number, number)
+        assert citation.permalink == f"/passages/{passage.id}"
+        assert (citation.title, citation.heading, citation.source) == (passage.title, passage.heading, passage.source)
+        assert all(0 <= span.start < span.end <= len(quote.text) for span in quote.highlights)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_an_answer_is_verbatim_cited_and_disclaimed(answerer: Answerer, question: str) -> None:
+    answer = answerer.ask(question)
+    assert (answer.status, answer.reason, answer.message, answer.alert) == ("answered", None, None, None)
+    assert len(answer.quotes) == 3
+    assert all(quote.highlights and quote.citation.references for quote in answer.quotes)
+    assert len({quote.text for quote in answer.quotes}) == 3
+    assert answer.disclaimer == DISCLAIMER
+    assert ANSWER_FROM <= answer.confidence <= 1
+    assert answer.index.passages == answerer.index.passages
+    check_verbatim(answer, answerer.index)
+
+
+def test_the_passage_that_answers_is_quoted(answerer: Answerer) -> None:
+    (quote,) = answerer.ask(QUESTIONS[0], top_k=1).quotes
+    assert "sitting" in quote.text.lower()
+    assert "hip flexors" in quote.text
+
+
+@pytest.mark.parametrize(
+    ("question", "reason"),
+    [
+        ("what is the capital of Mongolia?", "off_topic"),
+        ("is bitcoin a good investment?", "off_topic"),
+        ("how do i treat a migraine?", "not_covered"),
+        ("asdf qwer zxcv", "unclear"),
+    ],
+)
+def test_an_unanswerable_question_is_declined_in_fixed_words(answerer: Answerer, question: str, reason: str) -> None:
+    answer = answerer.ask(question)
+    assert (answer.status, answer.reason, answer.quotes) == ("abstained", reason, ())
+    assert answer.message == ABSTENTION[answer.reason or "unclear"]
+    assert answer.confidence < ANSWER_FROM
+    assert answer.disclaimer == DISCLAIMER
+
+
+def test_an_emergency_gets_its_card_alone_and_quotes_only_afterwards(answerer: Answerer) -> None:
+    first = answerer.ask(EMERGENCY)
+    assert (first.status, first.quotes) == ("alert", ())
+    assert first.alert is not None
+    assert first.alert.level == "emergency"
+    assert first.alert.actions
+    assert first.alert.source.url.startswith("https://")
+    second = answerer.ask(EMERGENCY, after_alert=True)
+    assert second.alert == first.alert
+    assert second.status != "alert"
+    check_verbatim(second, answerer.index)
+
+
+def test_an_urgent_card_comes_with_the_quotes(answerer: Answerer) -> None:
+    answer = answerer.ask("i had cancer a few years ago and now have constant back pain, what can cause low back pain?")
+    assert answer.alert is not None
+    assert answer.alert.level == "urgent"
+    assert answer.status in ("answered", "abstained")
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("", "empty"),
+        (" \n\t", "empty"),
+        ("x" * 2001, "2,001 characters; at most 2,000"),
+        ("hip \ud800", "lone surrogates"),
+        (7, "int"),
+    ],
+)
+def test_a_question_that_cannot_be_asked_is_refused_in_words(answerer: Answerer, question: str, words: str) -> None:
+    with pytest.raises(QuestionError, match=words):
+        answerer.ask(question)
+
+
+def test_a_question_may_have_2000_characters(answerer: Answerer) -> None:
+    question = ("why does my hip hurt when I sit for long? " * 50)[:2000].ljust(2000, "?")
+    assert len(question) == 2000
+    assert answerer.ask(question).status in ("answered", "abstained")
+
+
+@pytest.mark.parametrize("top_k", [0, -1, 21])
+def test_top_k_has_limits(answerer: Answerer, top_k: int) -> None:
+    with pytest.raises(QuestionError, match=r"top_k.*1 to 20"):
+        answerer.ask("what is sciatica?", top_k=top_k)
+
+
+def test_top_k_is_how_many_quotes_come(answerer: Answerer) -> None:
+    assert [len(answerer.ask("what is sciatica?", top_k=k).quotes) for k in (1, 5, 20)] == [1, 5, 20]
+
+
+def make_hit(text: str, score: float = 0.5, *, quote: Span | None = None, start: int = 0, similarity: float = 0.6) -> Hit:
+    passage = Passage(
+        passage_id(text), "d.txt", "", "", "", "", "", "", "", text, "d.txt", 0, len(text)
+    )  # fmt: skip
+    whole = Span(start, len(text))
+    chunk = Chunk(passage, whole.start, whole.end, (whole,), quote or whole)
+    return Hit(chunk, score, 1, 1, similarity, 1.0, (similarity,))
+
+
+def test_nothing_is_quoted_twice() -> None:
+    text = "Do not:\n- lift\n- twist"
+    hits = [
+        make_hit(text),
+        make_hit(text),
+        make_hit(text, start=8, quote=Span(0, len(text))),
+        make_hit("Rest a little."),
+    ]
+    assert [quote.text for _, quote in quotes_from(hits, 5)] == [text, "Rest a little."]
+
+
+def test_a_list_is_quoted_with_its_introduction() -> None:
+    text = "Do not:\n- lift\n- twist"
+    ((_, quote),) = quotes_from([make_hit(text, start=8, quote=Span(0, len(text)))], 3)
+    assert quote.text.startswith("Do not:")
+    assert quote.text[quote.highlights[0].start : quote.highlights[0].end] == "- lift\n- twist"
+
+
+def test_confidence_grows_with_similarity_and_decides() -> None:
+    rows = [decide("the hip", [make_hit("Hip.", similarity=s)]) for s in (0.1, 0.35, 0.5, 0.9)]
+    assert [row.confidence for row in rows] == sorted(row.confidence for row in rows)
+    assert [row.reason for row in rows] == ["off_topic", "not_covered", None, None]
+    assert evidence_strength([]) == 0
+
+
+@pytest.mark.parametrize(
+    ("question", "follows"),
+    [
+        ("what about surgery?", True),
+        ("and for runners?", True),
+        ("how long does it take?", True),
+        ("what is sciatica?", False),
+        ("what helps a stiff back in the morning when it is cold outside and I sit?", False),
+    ],
+)
+def test_follow_ups_are_noticed(question: str, follows: bool) -> None:
+    assert is_follow_up(question) is follows
+
+
+def test_a_follow_up_is_searched_with_the_question_it_leans_on() -> None:
+    history = ("what is spinal stenosis?", "and for runners?")
+    assert search_text("what about surgery?", history) == "what is spinal stenosis? what about surgery?"
+    assert search_text("what is sciatica?", history) == "what is sciatica?"
+    assert search_text("what about surgery?", ()) == "what about surgery?"
+
+
+def test_history_reaches_the_answer(answerer: Answerer) -> None:
+    answer = answerer.ask("what are its symptoms?", ["what is paget's disease of bone?"])
+    assert answer.status == "answered"
+    assert any("Paget" in quote.citation.title for quote in answer.quotes)
+
+
+def test_the_terminal_shows_every_part_unchanged(answerer: Answerer) -> None:
+    answer = answerer.ask("what is sciatica?")
+    plain = render(answer, bold=False)
+    for quote in answer.quotes:
+        assert quote.text in plain
+        assert quote.citation.passage_id in plain
+        assert all(reference.title in plain for reference in quote.citation.references)
+    assert DISCLAIMER.text in plain
+    bold = render(answer, bold=True)
+    assert BOLD in bold
+    assert all(quote.text in bold.replace(BOLD, "").replace(PLAIN, "") for quote in answer.quotes)
+
+
+def test_the_terminal_shows_the_card_first(answerer: Answerer) -> None:
+    answer = answerer.ask(EMERGENCY)
+    assert answer.alert is not None
+    shown = render(answer, bold=False)
+    assert shown.startswith(f"*** {answer.alert.title} ***")
+    assert all(action in shown for action in answer.alert.actions)
+
+
+def test_the_record_is_json_with_the_fixed_names(answerer: Answerer) -> None:
+    record = json.loads(json.dumps(answerer.ask("what is sciatica?").record()))
+    assert set(record) == {
+        "id", "status", "reason", "message", "confidence", "quotes", "disclaimer", "alert", "index", "took_ms"
+    }  # fmt: skip
+    assert set(record["quotes"][0]) == {"rank", "text", "score", "highlights", "citation"}
+    assert set(record["quotes"][0]["citation"]) == {
+        "number", "passage_id", "title", "heading", "publisher", "url", "permalink", "source", "start", "end", "sha256",
+        "reviewed", "license", "references",
+    }  # fmt: skip
+    assert set(record["quotes"][0]["citation"]["references"][0]) == {"title", "publisher", "url"}
+    assert set(record["disclaimer"]) == {"version", "text"}
+    assert set(record["index"]) == {"generation", "encoder", "passages"}
+
+
+def seed_questions(shared: Path) -> list[str]:
+    lines = (shared / "eval" / "seed" / "queries.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["text"] for line in lines]
+
+
+def test_the_starter_corpus_answers_what_the_raw_passages_answer(answerer: Answerer, shared: Path) -> None:
+    """Most of the 45 questions on the raw passages are answered from the starter corpus too (44 of 45 when written)."""
+    answered = [answerer.ask(question, after_alert=True) for question in seed_questions(shared)]
+    for answer in answered:
+        check_verbatim(answer, answerer.index)
+    assert sum(answer.status == "answered" for answer in answered) >= 40
+
+
+def test_a_quote_is_a_value() -> None:
+    quote: Quote = quotes_from([make_hit("Rest.")], 1)[0][1]
+    with pytest.raises(AttributeError, match="cannot assign|read-only|frozen"):
+        quote.text = "Run."  # type: ignore[misc]
