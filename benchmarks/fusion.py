@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ir_measures import nDCG
 
 from evaluate import Dataset, load_dataset, open_or_build
-from index.encoder import open_encoder
+from index.encoder import Precision, open_encoder
 from index.fusion import standardise
 from index.local import CANDIDATES, LocalIndex
 from index.models import DEFAULT_MODEL
@@ -25,7 +25,16 @@ from index.storage import ENCODER
 Floats = npt.NDArray[np.floating]
 Fuse = Callable[[Floats, Floats, Floats], Floats]
 RRF_K = 60
-WEIGHTS = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (1.0, 0.0, 0.5), (1.0, 1.0, 0.5), (1.0, 1.0, 0.75), (1.0, 1.0, 1.0))
+PRECISIONS: tuple[Precision, ...] = ("int8", "float32")
+WEIGHTS = (
+    (1.0, 0.0, 0.0),
+    (0.0, 1.0, 0.0),
+    (0.0, 0.0, 1.0),
+    (1.0, 0.0, 0.5),
+    (1.0, 1.0, 0.5),
+    (1.0, 1.0, 0.75),
+    (1.0, 1.0, 1.0),
+)
 
 
 def min_max(scores: Floats) -> Floats:
@@ -75,9 +84,11 @@ def main(arguments: Sequence[str]) -> int:
         folder, _, split = argument.rpartition(":")
         dataset = load_dataset(Path(folder), split)
         index = open_or_build(dataset, DEFAULT_MODEL, Path("build/eval"))
-        for precision in ("int8", "float32"):
-            encoder = open_encoder(index.folder / ENCODER, precision)  # type: ignore[arg-type]
-            columns.append((f"{dataset.name} {precision}", dataset, candidates(LocalIndex(index.folder, index.manifest, encoder), dataset)))
+        for precision in PRECISIONS:
+            encoder = open_encoder(index.folder / ENCODER, precision)
+            columns.append(
+                (f"{dataset.name} {precision}", dataset, candidates(LocalIndex(index.folder, index.manifest, encoder), dataset))
+            )
     print(f"{'chunk + sentence + BM25':<34}" + "".join(f"{name:>17}" for name, _, _ in columns) + f"{'mean':>9}")
     for name, scale in (("standardised", standardise), ("min-max", min_max), ("reciprocal rank", reciprocal_rank)):
         for weights in WEIGHTS:

@@ -91,6 +91,7 @@ def _leads(text: str, sentences: Sequence[Span]) -> list[int | None]:
     """For each sentence that is part of a list, where the list's introduction starts; None for the others."""
     leads: list[int | None] = []
     lead: int | None = None
+    interrupted: int | None = None  # where the list above starts that one line has broken off
     marked = colon = False
     previous = Span(0, 0)
     for sentence in sentences:
@@ -98,12 +99,16 @@ def _leads(text: str, sentences: Sequence[Span]) -> list[int | None]:
         if "\n" in text[previous.end : sentence.start] or not leads:
             item = starts_item(line)
             above = text[previous.start : previous.end]
-            if lead is None and leads and (above.endswith(":") or _introduces(above, line, item)):
+            resumed = interrupted if item and _FULL_STOP.search(above) else None
+            interrupted = None
+            if resumed is not None:  # a remark between two items introduces nothing
+                lead, marked, colon = resumed, True, False
+            elif lead is None and leads and (above.endswith(":") or _introduces(above, line, item)):
                 lead, marked, colon = _lead_start(text, previous), item, above.endswith(":")
             elif lead is not None and not _continues_list(line, item, marked=marked, colon=colon):
-                lead = None
+                interrupted, lead = lead if marked else None, None
                 if above.endswith(":"):
-                    lead, marked, colon = _lead_start(text, previous), item, True
+                    interrupted, lead, marked, colon = None, _lead_start(text, previous), item, True
         leads.append(lead)
         previous = sentence
     return leads

@@ -25,7 +25,23 @@ from tests.test_text import MESSY
 
 GOOD = "A passage about the hip joint and its muscles.\n"
 # Combining marks, a line separator, tabs, an item mark: what makes offsets go wrong.
-TOKENS = ("hip", "cafe\u0301", "a\u0323\u0307", "\u2028", "\t", "  ", "骨", "\U0001f9b4", "- ", "1. ", "Rest.", ":", "\x0b", "\u200b", "|")
+TOKENS = (
+    "hip",
+    "cafe\u0301",
+    "a\u0323\u0307",
+    "\u2028",
+    "\t",
+    "  ",
+    "骨",
+    "\U0001f9b4",
+    "- ",
+    "1. ",
+    "Rest.",
+    ":",
+    "\x0b",
+    "\u200b",
+    "|",
+)
 LINES = st.lists(st.sampled_from(TOKENS), max_size=8).map("".join)
 CELL = MESSY.filter(lambda text: normalise(text) != "")
 
@@ -105,7 +121,15 @@ def test_a_file_of_one_passage_a_line_gives_one_passage_a_line() -> None:
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_wrapped_paragraphs_parted_by_blank_lines_are_one_passage_each(end: str) -> None:
-    lines = ["The hip is a joint that", "carries the weight of the", "body.", "", " ", "The knee is another that", "does so as well."]
+    lines = [
+        "The hip is a joint that",
+        "carries the weight of the",
+        "body.",
+        "",
+        " ",
+        "The knee is another that",
+        "does so as well.",
+    ]
     text = end.join(lines)
     assert texts(read_plain(SourceFile("a.txt", text))) == [
         "The hip is a joint that carries the weight of the body.",
@@ -245,9 +269,7 @@ RECORDS = st.lists(
 
 @settings(deadline=None, max_examples=150)
 @given(records=RECORDS, escaped=st.booleans(), end=st.sampled_from(("\n", "\r\n", "\n\n", "\n \r\n")))
-def test_the_slice_of_a_jsonl_passage_parses_back_to_its_record(
-    records: list[dict[str, str]], escaped: bool, end: str
-) -> None:
+def test_the_slice_of_a_jsonl_passage_parses_back_to_its_record(records: list[dict[str, str]], escaped: bool, end: str) -> None:
     text = end.join(json.dumps(record, ensure_ascii=escaped) for record in records)
     found = passages(read_jsonl(SourceFile("a.jsonl", text)))
     assert [json.loads(text[item.start : item.end]) for item in found] == records
@@ -260,17 +282,16 @@ def test_the_slice_of_a_jsonl_passage_parses_back_to_its_record(
 @settings(deadline=None, max_examples=150)
 @given(
     rows=st.lists(st.tuples(MESSY, CELL, MESSY), max_size=5),
-    end=st.sampled_from(("\n", "\r\n")),
-    quoting=st.sampled_from((csv.QUOTE_MINIMAL, csv.QUOTE_ALL)),
+    # Before Python 3.13 a minimal quoter quotes "\r" only where the line end holds it.
+    style=st.sampled_from((("\r\n", csv.QUOTE_MINIMAL), ("\r\n", csv.QUOTE_ALL), ("\n", csv.QUOTE_ALL))),
     table=st.sampled_from(((",", read_csv), ("\t", read_tsv))),
 )
 def test_the_slice_of_a_table_row_parses_back_to_its_cells(
     rows: list[tuple[str, str, str]],
-    end: str,
-    quoting: Any,
+    style: tuple[str, Any],
     table: tuple[str, Callable[[SourceFile], Iterable[Passage | Unreadable]]],
 ) -> None:
-    delimiter, reader = table
+    (delimiter, reader), (end, quoting) = table, style
     file = io.StringIO(newline="")
     csv.writer(file, delimiter=delimiter, lineterminator=end, quoting=quoting).writerows([("Title", " TEXT ", "other"), *rows])
     text = file.getvalue()

@@ -110,7 +110,7 @@ scores_of = hnp.arrays(np.float32, st.integers(0, 30), elements=st.floats(-50, 5
 
 
 @given(scores_of, st.integers(1, 40))
-def test_best_gives_the_highest_positive_scores_in_order(scores: np.ndarray, k: int) -> None:  # type: ignore[type-arg]
+def test_best_gives_the_highest_positive_scores_in_order(scores: np.ndarray, k: int) -> None:
     expected = sorted((i for i, s in enumerate(scores.tolist()) if s > 0), key=lambda i: (-scores[i], i))
     found = best(scores, k).tolist()
     assert [float(scores[i]) for i in found] == [float(scores[i]) for i in expected[:k]]
@@ -139,7 +139,8 @@ def test_fusion_matches_a_second_implementation(rows: list[tuple[float, float, f
 def test_standardised_scores_of_nothing_and_of_equals() -> None:
     assert standardise(np.zeros(0, np.float32)).size == 0
     assert standardise(np.full(3, 0.1, np.float32)).tolist() == [0, 0, 0]
-    assert fuse(*[np.full(1, 0.3, np.float32)] * 3, HYBRID).tolist() == [0.5]
+    single = np.full(1, 0.3, np.float32)
+    assert fuse(single, single, single, HYBRID).tolist() == [0.5]
 
 
 def test_a_hit_carries_both_arms_and_exact_scores(index: LocalIndex) -> None:

@@ -102,7 +102,7 @@ def test_a_manifest_that_disagrees_with_its_files_is_refused(built: Path) -> Non
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"format": 1}', "null"])
 def test_a_damaged_manifest_is_refused(built: Path, text: str) -> None:
     (current_generation(built) / MANIFEST).write_text(text)
-    with pytest.raises(StorageError, match="build the index again|build it again"):
+    with pytest.raises(StorageError, match=r"build the index again|build it again"):
         LocalIndex.open(built)
 
 
@@ -111,12 +111,12 @@ def test_a_wrong_encoder_of_the_same_size_is_refused(built: Path) -> None:
     folder = current_generation(built)
     spec = json.loads((folder / "encoder" / "encoder.json").read_text())
     (folder / "encoder" / "encoder.json").write_text(json.dumps({**spec, "name": "another-model"}))
-    with pytest.raises(StorageError, match="encoder/encoder.json"):
+    with pytest.raises(StorageError, match=r"encoder/encoder\.json"):
         LocalIndex.open(built)
 
 
 def test_no_index_is_said_with_the_command_that_makes_one(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="there is no index at .*python -m index build"):
+    with pytest.raises(StorageError, match=r"there is no index at .*python -m index build"):
         LocalIndex.open(tmp_path / "nowhere")
 
 

@@ -10,7 +10,24 @@ from corpus.text import has_lone_surrogates, normalise, normalise_wrapped, start
 
 BLANK_PARTS = ("\n", "\r", "\r\n", "\t", " ", "  ", "\x0b", "\x0c", "\x1c", "\x85", "\xa0", "\u2028", "\u2029", "\u3000")
 INVISIBLE_PARTS = ("\x00", "\x07", "\x7f", "\x80", "\u200b", "\ufeff")
-WORD_PARTS = ("e", "\u0301", "\u0323", "\u212b", "\u1100\u1161", "hip", "Rest.", "- ", "1. ", "12.", "#", "|", "•", "×", "骨", "…")
+WORD_PARTS = (
+    "e",
+    "\u0301",
+    "\u0323",
+    "\u212b",
+    "\u1100\u1161",
+    "hip",
+    "Rest.",
+    "- ",
+    "1. ",
+    "12.",
+    "#",
+    "|",
+    "•",
+    "×",
+    "骨",
+    "…",
+)
 MESSY = st.lists(
     st.sampled_from(BLANK_PARTS + INVISIBLE_PARTS + WORD_PARTS) | st.characters(exclude_categories=("Cs",)), max_size=40
 ).map("".join)
@@ -91,18 +108,23 @@ def test_characters_are_composed_and_otherwise_kept(text: str, expected: str) ->
 
 def test_soft_wraps_are_joined_and_items_and_paragraphs_are_not() -> None:
     text = "A long sentence\nthat goes on.\n\nDo not:\n- run up\n  stairs\n- jump\n1) kneel\n| a | b |\nend"
-    assert normalise_wrapped(text) == "A long sentence that goes on.\n\nDo not:\n- run up stairs\n- jump\n1) kneel\n| a | b | end"
+    assert (
+        normalise_wrapped(text) == "A long sentence that goes on.\n\nDo not:\n- run up stairs\n- jump\n1) kneel\n| a | b | end"
+    )
     assert normalise(text).count("\n") == text.count("\n")
 
 
 @pytest.mark.parametrize(
-    "line", ["- a", "* a", "+ a", "• a", "– a", "1. a", "12) a", "(3) a", "(b) a", "b) a", "> a", "| a", "# a", "  - a", "-", "```"]
+    "line",
+    ["- a", "* a", "+ a", "• a", "– a", "1. a", "12) a", "(3) a", "(b) a", "b) a", "> a", "| a", "# a", "  - a", "-", "```"],
 )
 def test_a_list_marker_or_table_rule_starts_an_item(line: str) -> None:
     assert starts_item(line)
 
 
-@pytest.mark.parametrize("line", ["a", "-a", "1.5 mg", "1234. a", "a. b", "*bold* a", "(see below) a", "2024 was", "", "#1 choice"])
+@pytest.mark.parametrize(
+    "line", ["a", "-a", "1.5 mg", "1234. a", "a. b", "*bold* a", "(see below) a", "2024 was", "", "#1 choice"]
+)
 def test_other_lines_start_no_item(line: str) -> None:
     assert not starts_item(line)
 

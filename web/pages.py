@@ -29,10 +29,10 @@ from web.guard import Problem
 TEMPLATES = Path(__file__).parent / "templates"
 STATIC = Path(__file__).parent / "static"
 STARTERS = (
-    "Why does the outside of my hip hurt when I lie on it?",
-    "What helps lower back pain in the first days?",
-    "Is exercise safe with hip osteoarthritis?",
-    "When should I see a doctor about hip pain?",
+    "What is sciatica?",
+    "How do I stretch tight hip flexors?",
+    "Why is movement good for arthritic hips?",
+    "When should people with back pain see a doctor?",
 )
 # Telephone numbers that a safety card may name, made tappable: emergency services (112 EU, 911 US, 999 UK), NHS advice
 # (111) and crisis lines (988 US, 116 123 Samaritans).

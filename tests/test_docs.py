@@ -1,0 +1,79 @@
+"""The documentation says what the code does: commands, flags, routes and figures are checked against it."""
+
+import re
+
+import pytest
+
+from index.build import CHUNK_TOKENS
+from index.fusion import HYBRID
+from index.lexical import K1, B
+from index.local import CANDIDATES
+from qa.answerer import MAX_QUESTION
+from qa.policy import ANSWER_FROM
+from server import Settings
+from tests.conftest import PROJECT, run_command
+from web.guard import MAX_BODY_BYTES
+from web.rest import router
+
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+ARCHITECTURE = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
+RETRIEVAL = (PROJECT / "docs" / "retrieval.md").read_text(encoding="utf-8")
+SAFETY = (PROJECT / "docs" / "safety.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_is_short_and_names_both_commands() -> None:
+    assert len(README.splitlines()) <= 150
+    assert "make serve" in README
+    assert "make test" in README
+
+
+@pytest.mark.parametrize("page", sorted(PROJECT.glob("*.md")) + sorted((PROJECT / "docs").glob("*.md")), ids=lambda p: p.name)
+def test_links_between_the_documents_hold(page: object) -> None:
+    from pathlib import Path
+
+    assert isinstance(page, Path)
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)#\s]+)", text):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+    for named in re.findall(r"`((?:docs|corpus|index|qa|web|benchmarks|tests)/[\w./]+)`", text):
+        assert (PROJECT / named).exists(), f"{page.name} names {named}"
+
+
+@pytest.mark.parametrize("route", sorted({getattr(route, "path", "") for route in router.routes}))
+def test_every_route_is_in_the_readme(route: str) -> None:
+    assert route.replace("{passage_id}", "{id}") in README
+
+
+@pytest.mark.parametrize(
+    ("command", "flags"),
+    [
+        (("-m", "index", "build"), ("--out", "--model", "--json")),
+        (("-m", "index", "info"), ("--json",)),
+        (("-m", "qa"), ("--index", "--top-k", "--json")),
+        (("server.py",), ("--index", "--host", "--port")),
+        (("evaluate.py",), ("--retriever", "--split", "--run-out", "--json")),
+    ],
+)
+def test_every_flag_is_there(command: tuple[str, ...], flags: tuple[str, ...]) -> None:
+    shown = run_command(*command, "--help").stdout
+    assert all(flag in shown for flag in flags)
+
+
+def test_settings_are_documented() -> None:
+    for name in Settings.model_fields:
+        assert f"CITEWELL_{name.upper()}" in README
+
+
+def test_figures_in_the_documents_are_those_of_the_code() -> None:
+    assert f"at most {CHUNK_TOKENS} tokens" in RETRIEVAL
+    assert f"{CANDIDATES} candidates" in RETRIEVAL
+    assert f"k1 {K1}, b {B}" in RETRIEVAL
+    assert f"answers from {ANSWER_FROM} on" in RETRIEVAL
+    assert HYBRID.chunk == HYBRID.sentence == HYBRID.lexical
+    assert f"{MAX_BODY_BYTES // 1024} KiB" in ARCHITECTURE
+    assert f"{MAX_QUESTION:,} characters" in README
+
+
+def test_it_is_said_that_no_clinician_has_reviewed_the_cards() -> None:
+    assert "no clinician has reviewed" in " ".join(README.lower().split())
+    assert "no clinician has reviewed" in " ".join(SAFETY.lower().split())
