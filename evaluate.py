@@ -141,10 +141,11 @@ def open_or_build(dataset: Dataset, model: str, folder: Path) -> LocalIndex:
     try:
         return LocalIndex.open(index)
     except StorageError:  # not built yet, or by code that wrote another format
+        folder.mkdir(parents=True, exist_ok=True)
         print(f"indexing {len(dataset.passages):,} documents into {index}", file=sys.stderr)
         with closing(ProgressBar("passages to vectors")) as bar:
             collected = Collected(dataset.passages, (), ())
-            build_index(collected, index, encoder_source(model, index), bar.show)
+            build_index(collected, index, encoder_source(model, *sorted(folder.iterdir())), bar.show)
     return LocalIndex.open(index)
 
 

@@ -24,6 +24,8 @@ from qa.answerer import Answerer
 from qa.starter import ensure_starter_index
 from web.pages import router as pages
 from web.pages import static_files
+from web.reference import ASSETS, reference_files
+from web.reference import router as reference
 from web.rest import create_app
 
 
@@ -81,7 +83,8 @@ def listen(host: str, port: int) -> socket.socket:
 
 def application(index: Path) -> FastAPI:
     """Return the whole application over one index."""
-    app = create_app(lambda: Answerer(LocalIndex.open(index)), pages)
+    app = create_app(lambda: Answerer(LocalIndex.open(index)), pages, reference)
+    app.mount(ASSETS, reference_files(), name="reference")
     app.mount("/static", static_files(), name="static")
     return app
 

@@ -77,12 +77,15 @@ def weights_checksum(folder: Path) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
-def encoder_source(name: str, index: Path) -> Callable[[Path], Encoder]:
-    """Return what puts a model's encoder into a folder and opens it there; raise ModelError if there is no such model."""
+def encoder_source(name: str, *indexes: Path) -> Callable[[Path], Encoder]:
+    """Return what puts a model's encoder into a folder and opens it there; raise ModelError if there is no such model.
+
+    An undamaged export of the same weights in one of the ``indexes`` is copied instead of made again.
+    """
     found = find_model(name)
 
     def put(folder: Path) -> Encoder:
-        earlier = exported_before(found, index)
+        earlier = next(filter(None, (exported_before(found, index) for index in indexes)), None)
         if earlier is not None:
             shutil.copytree(earlier, folder)
         else:

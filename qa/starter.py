@@ -1,6 +1,7 @@
 """The starter index: where it lies, and building it from the embedded corpus where there is none."""
 
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from index.storage import StorageError, current_generation
@@ -19,6 +20,9 @@ def ensure_starter_index() -> Path:
     from index.__main__ import main as index_command
 
     print(f"building the starter index in {STARTER_INDEX} (once, about 20 seconds)", file=sys.stderr)
-    if index_command(["build", str(STARTER_CORPUS), "--out", str(STARTER_INDEX)]) != 0:
+    # Standard output belongs to the answer.
+    with redirect_stdout(sys.stderr):
+        code = index_command(["build", str(STARTER_CORPUS), "--out", str(STARTER_INDEX)])
+    if code != 0:
         raise StorageError("the starter index could not be built; the reason stands above")
     return STARTER_INDEX

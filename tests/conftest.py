@@ -36,12 +36,20 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def starter_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def first_question(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A copy of the project without build/, and what the first question asked in it printed: it builds the starter index."""
+    copy = tmp_path_factory.mktemp("project")
+    for name in ("corpus", "index", "qa"):
+        shutil.copytree(PROJECT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy, run_command("-m", "qa", "what is sciatica?", cwd=copy)
+
+
+@pytest.fixture(scope="session")
+def starter_path(first_question: tuple[Path, subprocess.CompletedProcess[str]]) -> Path:
     """An index of the starter corpus, built by the command line with the real model."""
-    path = tmp_path_factory.mktemp("starter") / "index"
-    done = run_command("-m", "index", "build", "corpus/starter", "--out", str(path))
+    copy, done = first_question
     assert done.returncode == 0, done.stderr
-    return path
+    return copy / "build" / "starter"
 
 
 @pytest.fixture(scope="session")

@@ -320,3 +320,12 @@ def test_colours_meet_wcag_aa(scheme: str) -> None:
     assert {pair: ratio for pair, ratio in low.items() if ratio < 4.5} == {}
     assert contrast(palette["edge"], palette["card"]) >= 3
     assert contrast(palette["edge"], palette["paper"]) >= 3
+
+
+def test_the_api_reference_draws_itself_from_this_site_alone(chromium: Browser, server_url: str) -> None:
+    reference = visit(chromium, f"{server_url}/docs", width=1280)
+    reference.tab.locator(".opblock-summary-path", has_text="/v1/ask").wait_for()
+    assert reference.complaints == []
+    # "data:" addresses are pictures within the style sheet.
+    asked = {urlsplit(url).netloc for url in reference.requests if not url.startswith("data:")}
+    assert asked == {urlsplit(server_url).netloc}

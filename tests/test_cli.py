@@ -193,16 +193,15 @@ def test_a_question_with_bytes_that_are_no_text_is_refused(starter_path: Path) -
     assert b"lone surrogates" in done.stderr
 
 
-def test_the_starter_index_is_built_where_there_is_none(tmp_path: Path) -> None:
-    """In a copy of the project without build/: the first question builds, the second finds the index there."""
-    for name in ("corpus", "index", "qa"):
-        shutil.copytree(PROJECT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "starter"))
-    (tmp_path / "corpus" / "starter").mkdir()
-    shutil.copy(PROJECT / "corpus" / "starter" / "sciatica.md", tmp_path / "corpus" / "starter")
-    first = run_command("-m", "qa", "what is sciatica?", cwd=tmp_path)
-    assert first.returncode == 0, first.stderr
+def test_the_starter_index_is_built_where_there_is_none(
+    first_question: tuple[Path, subprocess.CompletedProcess[str]], starter_path: Path
+) -> None:
+    """In a copy of the project without build/ the first question builds, the second finds the index there."""
+    copy, first = first_question
     assert "building the starter index" in first.stderr
-    second = run_command("-m", "qa", "what is sciatica?", "--json", cwd=tmp_path)
+    assert first.stdout.startswith("[1] ")
+    assert verify_index(starter_path) == []
+    second = run_command("-m", "qa", "what is sciatica?", "--json", cwd=copy)
     assert second.returncode == 0
     assert second.stderr == ""
     assert json.loads(second.stdout)["status"] == "answered"

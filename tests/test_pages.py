@@ -110,9 +110,9 @@ class Page(HTMLParser):
         return element
 
 
-def client(shelf: Shelf | None, failure: str | None = None) -> TestClient:
+def client(shelf: Shelf | None, *, failed: bool = False) -> TestClient:
     app = FastAPI()
-    app.state.engine = SimpleNamespace(answerer=shelf, failure=failure)
+    app.state.engine = SimpleNamespace(answerer=shelf, failed=failed)
     install_errors(app)
     app.add_middleware(Guard)
     app.include_router(router)

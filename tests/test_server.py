@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import json
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ import pytest
 from index.local import LocalIndex
 from index.storage import current_generation
 from qa.policy import DISCLAIMER
+from server import listen
 from tests.conftest import PROJECT, free_port, running_server
 
 QUESTION = "why are office workers' hip flexors so tight?"
@@ -219,7 +221,10 @@ def test_the_index_is_described(client: httpx.Client, starter_path: Path) -> Non
 
 
 def test_the_api_documents_itself(client: httpx.Client) -> None:
-    assert client.get("/docs").status_code == 200
+    page = client.get("/docs").text
+    assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//""", page), "the reference loads nothing from elsewhere"
+    for asset in re.findall(r"""(?:src|href)="(/[^"]+)""", page):
+        assert client.get(asset).status_code == 200
     paths = client.get("/openapi.json").json()["paths"]
     assert {"/v1/ask", "/v1/search", "/v1/passages/{passage_id}", "/v1/index", "/live", "/ready"} <= set(paths)
 
@@ -306,6 +311,11 @@ def test_a_busy_server_still_says_it_lives(server_url: str, starter: LocalIndex)
             lives += 1
     assert all(future.result().status_code == 200 for future in asked)
     assert lives >= 2
+
+
+def test_connections_do_not_wait_for_delayed_acknowledgements() -> None:
+    with listen("127.0.0.1", 0) as listener:
+        assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_connection_that_says_nothing_is_no_harm(server_url: str) -> None:

@@ -182,7 +182,7 @@ def create_app(load: Callable[[], Answerer], *routers: APIRouter) -> FastAPI:
     app = FastAPI(
         title="citewell",
         summary="Health questions answered with verbatim, cited quotes; never invented.",
-        docs_url="/docs",
+        docs_url=None,
         redoc_url=None,
         lifespan=_start_loading,
         responses={500: {"model": ProblemDetails, "description": "The server failed"}},
