@@ -37,9 +37,9 @@ CANDIDATES = 200
 class Hit:
     """A chunk found for a question, and how: both arms' ranks (None where an arm did not put it forward) and scores.
 
-    ``score`` is the fused score, 0 to 1, relative to the other candidates of the same question (fusion.py); ``similarity`` is the
-    chunk vector's and ``sentence_scores`` the sentence vectors' inner product with the question (cosine for models that
-    normalise); ``lexical`` is the BM25 score.
+    ``score`` is the fused score, 0 to 1, relative to the other candidates of the same question (fusion.py);
+    ``similarity`` is the chunk vector's and ``sentence_scores`` the sentence vectors' inner product with the question
+    (cosine, unless the model compares by dot product); ``lexical`` is the BM25 score.
     """
 
     chunk: Chunk

@@ -26,10 +26,8 @@ ONLY_IN = {
     "fastapi": {"web", "server.py"},
     "ir_measures": {"evaluate.py"},
 }
-MODULES = sorted(path for name in OWN for path in (PROJECT / name).rglob("*.py")) + [
-    PROJECT / "server.py",
-    PROJECT / "evaluate.py",
-]
+FILES = [PROJECT / "server.py", PROJECT / "evaluate.py"]
+MODULES = [*sorted(path for name in OWN for path in (PROJECT / name).rglob("*.py")), *FILES]
 
 
 def imported(path: Path) -> set[str]:

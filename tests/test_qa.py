@@ -237,5 +237,5 @@ def test_the_starter_corpus_answers_what_the_raw_passages_answer(answerer: Answe
 
 def test_a_quote_is_a_value() -> None:
     quote: Quote = quotes_from([make_hit("Rest.")], 1)[0][1]
-    with pytest.raises(AttributeError, match="cannot assign|read-only|frozen"):
+    with pytest.raises(AttributeError, match=r"cannot assign|read-only|frozen"):
         quote.text = "Run."  # type: ignore[misc]
