@@ -2,8 +2,10 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from index.local import LocalIndex
@@ -29,10 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return 130
-    if options.json:
-        print(json.dumps(answer.record(), ensure_ascii=False))
-    else:
-        print(render(answer, bold=sys.stdout.isatty()))
+    shown = json.dumps(answer.record(), ensure_ascii=False) if options.json else render(answer, bold=sys.stdout.isatty())
+    with suppress(BrokenPipeError):  # the reader (head, less) has seen enough
+        print(shown, flush=True)
+        return 0
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

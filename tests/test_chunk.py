@@ -60,7 +60,7 @@ def test_chunks_are_slices_in_order_that_leave_out_only_white_space(text: str, b
 
 
 @settings(deadline=None, max_examples=250)
-@given(text=TEXTS, budget=st.integers(1, 200))
+@given(text=TEXTS, budget=st.integers(1, 30) | st.integers(1, 200))
 def test_no_chunk_is_over_the_budget(text: str, budget: int) -> None:
     for chunk in chunks_of(text, budget):
         assert sum(count_words([slice_of(text, span) for span in chunk.sentences])) <= budget
@@ -236,6 +236,13 @@ def test_a_long_text_is_cut_into_even_chunks() -> None:
     assert [len(chunk.text.split()) for chunk in chunks_of(paragraphs, 90)] == [50, 50]
     assert [len(chunk.text.split()) for chunk in chunks_of(line, 90)] == [60, 40]  # not 90 and 10
     assert [len(chunk.text.split()) for chunk in chunks_of(line, 100)] == [100]
+
+
+def test_chunks_are_filled_up_to_the_budget_and_not_one_token_further() -> None:
+    line = " ".join(sentence(["rest"] * length) for length in (6, 5, 9))
+    assert [len(chunk.text.split()) for chunk in chunks_of(line, 10)] == [6, 5, 9]
+    assert [len(chunk.text.split()) for chunk in chunks_of(line, 11)] == [11, 9]
+    assert [len(chunk.text.split()) for chunk in chunks_of(sentence(["rest"] * 25), 10)] == [10, 10, 5]
 
 
 def test_no_text_has_no_chunk() -> None:

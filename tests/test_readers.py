@@ -297,6 +297,7 @@ def test_the_slice_of_a_table_row_parses_back_to_its_cells(
     text = file.getvalue()
     found = passages(reader(SourceFile("a.csv", text)))
     slices = [text[item.start : item.end] for item in found]
+    assert [part for part in slices if part.endswith(("\r", "\n"))] == []
     parsed = [list(csv.reader(io.StringIO(part, newline=""), delimiter=delimiter, strict=True)) for part in slices]
     assert parsed == [[list(row)] for row in rows]
     assert [(item.title, item.text) for item in found] == [(normalise(row[0]), normalise(row[1])) for row in rows]
@@ -350,20 +351,28 @@ def test_a_damaged_json_line_is_named_with_its_place_and_the_others_are_read(lin
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ("b,two,more", "row at line 3 has 3 cells, the header names 2"),
-        ("b", "row at line 3 has 1 cells, the header names 2"),
-        ('b,"two" cells', "row at line 3: ',' expected after '\"'"),
-        ("b,", "row at line 3 has no text"),
-        (f"b,{'a' * 140_000}", "row at line 3: field larger than field limit"),
+        ("b,two,more", "row at line 5 has 3 cells, the header names 2"),
+        ("b", "row at line 5 has 1 cells, the header names 2"),
+        ('b,"two" cells', "row at line 5: ',' expected after '\"'"),
+        ("b,", "row at line 5 has no text"),
+        (f"b,{'a' * 140_000}", "row at line 5: field larger than field limit"),
     ],
 )
 def test_a_damaged_row_is_named_with_its_place_and_the_others_are_read(row: str, reason: str) -> None:
-    text = f"id,text\na,First.\n{row}\n\n , \nc,Last.\n"
+    text = f"id,text\na,First.\n\n , \n{row}\nc,Last.\n"
     first, damaged, last = read_csv(SourceFile("a.csv", text))
     assert isinstance(damaged, Unreadable)
     assert damaged.reason.startswith(reason)
     assert text[damaged.start : damaged.end].rstrip("\n") == row
     assert [(item.document, item.text) for item in passages([first, last])] == [("a", "First."), ("c", "Last.")]
+    assert [text[item.start : item.end] for item in passages([first, last])] == ["a,First.", "c,Last."]
+
+
+def test_a_table_with_old_line_ends_is_read() -> None:
+    text = 'title,text\rA,"Rest,\rthen walk."\rB,Swim.\r'
+    found = passages(read_csv(SourceFile("a.csv", text)))
+    assert [(item.title, item.text) for item in found] == [("A", "Rest,\nthen walk."), ("B", "Swim.")]
+    assert [text[item.start : item.end] for item in found] == ['A,"Rest,\rthen walk."', "B,Swim."]
 
 
 def test_a_row_with_an_open_quote_is_named_with_all_it_swallowed() -> None:
@@ -481,6 +490,13 @@ def test_ids_are_the_same_on_every_reading_and_change_with_the_words(tmp_path: P
     other = passages(read_bytes(tmp_path, "b.txt", b"The hip bends."))[0]
     assert len({first[0].id, first[1].id, edited.id, other.id}) == 4
     assert all(len(item.id) == 16 and int(item.id, 16) >= 0 for item in first)
+
+
+def test_the_same_record_in_two_files_is_two_passages() -> None:
+    line = '{"_id": "1", "title": "Hips", "section": "Hips", "text": "The hip bends."}'
+    (one,), (other,) = (passages(read_jsonl(SourceFile(name, line))) for name in ("a.jsonl", "b.jsonl"))
+    assert one.id != other.id
+    assert one.context == other.context == "Hips"
 
 
 def test_title_and_heading_make_the_context() -> None:

@@ -93,6 +93,7 @@ def test_one_sentence_stays_one(text: str) -> None:
         ("The clinic is in Norfolk, Va. Call first.", ["The clinic is in Norfolk, Va.", "Call first."]),
         ("Bones need vitamin D. The sun helps.", ["Bones need vitamin D.", "The sun helps."]),
         ("Bring ice, heat, etc. Dr. Wu has tape.", ["Bring ice, heat, etc.", "Dr. Wu has tape."]),
+        ("Should I take vitamin D? Rest helps more.", ["Should I take vitamin D?", "Rest helps more."]),
         # numbers
         ("The dose is 2.5 mg. Then 3.0 mg.", ["The dose is 2.5 mg.", "Then 3.0 mg."]),
         ("It began in 2019. In 2021 it ended.", ["It began in 2019.", "In 2021 it ended."]),
