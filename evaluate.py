@@ -4,7 +4,7 @@
 
 Every document of corpus.jsonl is indexed (no cleaning: the judgments decide), a document's score is its best chunk's, and
 ir_measures computes nDCG@10, RR@10, R@100 and Success@1. The index is kept in build/eval and used again while data,
-encoder and code settings stay the same.
+encoder and the code that makes an index stay the same.
 """
 
 import argparse
@@ -24,13 +24,12 @@ from ir_measures import RR, R, Success, nDCG
 
 from corpus.passage import Passage
 from corpus.read import read_file
-from index.build import CHUNK_TOKENS, CONTEXT_TOKENS, Collected, build_index
+from index.build import Collected, build_index
 from index.fusion import BM25, DENSE, HYBRID, Weights
-from index.lexical import K1, B
 from index.local import CANDIDATES, LocalIndex
 from index.models import DEFAULT_MODEL, ModelError, encoder_source
 from index.progress import ProgressBar
-from index.storage import FORMAT, StorageError
+from index.storage import StorageError
 
 RETRIEVERS: dict[str, Weights] = {"bm25": BM25, "dense": DENSE, "hybrid": HYBRID}
 # Documents kept in a run for each query.
@@ -135,8 +134,8 @@ def _read_qrels(path: Path) -> dict[str, dict[str, int]]:
 
 
 def open_or_build(dataset: Dataset, model: str, folder: Path) -> LocalIndex:
-    """Open the index kept for this data, model and code settings, or build it first."""
-    settings = f"{dataset.digest} {model} {FORMAT} {CHUNK_TOKENS} {CONTEXT_TOKENS} {K1} {B}"
+    """Open the index kept for this data, model and code, or build it first."""
+    settings = f"{dataset.digest} {model} {code_digest()}"
     index = folder / f"{dataset.name}-{hashlib.sha256(settings.encode()).hexdigest()[:12]}"
     try:
         return LocalIndex.open(index)
@@ -147,6 +146,13 @@ def open_or_build(dataset: Dataset, model: str, folder: Path) -> LocalIndex:
             collected = Collected(dataset.passages, (), ())
             build_index(collected, index, encoder_source(model, *sorted(folder.iterdir())), bar.show)
     return LocalIndex.open(index)
+
+
+def code_digest() -> str:
+    """Return a digest of the code that makes an index: a change there makes a kept index stale."""
+    here = Path(__file__).resolve().parent
+    files = sorted([*(here / "corpus").rglob("*.py"), *(here / "index").glob("*.py")])
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def evaluate(index: LocalIndex, dataset: Dataset, retriever: str, relevance_cut: int) -> Result:

@@ -1,0 +1,1 @@
+"""What tunes and measures citewell; each module says how it is run."""

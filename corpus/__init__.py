@@ -1,0 +1,1 @@
+"""Source files to passages to chunks; imports nothing of the other packages."""

@@ -1,0 +1,1 @@
+"""Chunks to a searchable generation on disk, and questions to hits."""

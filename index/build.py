@@ -87,7 +87,8 @@ def collect(sources: Sequence[Path]) -> Collected:
         else:
             unreadable.append(item)
     if not passages:
-        named = "; ".join(f"{item.source}: {item.reason}" for item in unreadable[:5]) or "every passage was rejected"
+        named = "; ".join(f"{item.source}: {item.reason}" for item in unreadable[:5])
+        named = named or ("every passage was rejected" if rejected else "no file was found")
         raise BuildError(f"there is nothing to index ({named})")
     return Collected(tuple(passages), tuple(rejected), tuple(unreadable))
 

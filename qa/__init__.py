@@ -1,0 +1,1 @@
+"""Questions to answers: triage, decision, quotes with citations."""

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 
 from corpus.passage import Passage, Reference
 from corpus.text import has_lone_surrogates
-from index.storage import FileFact
+from index.storage import Manifest
 from qa.answer import Answer, Disclaimer, Found, IndexRef
 from qa.answerer import DEFAULT_TOP_K, MAX_QUESTION, MAX_TOP_K, Answerer, QuestionError
 from qa.policy import DISCLAIMER
@@ -95,21 +95,6 @@ class PassageRecord(BaseModel):
     disclaimer: Disclaimer
 
 
-class IndexRecord(BaseModel):
-    """What the live generation is: its manifest."""
-
-    format: int
-    generation: str
-    created: str
-    encoder: dict[str, Any]
-    query_precision: str
-    chunking: dict[str, int]
-    lexical: dict[str, Any]
-    counts: dict[str, Any]
-    corpus_digest: str
-    files: dict[str, FileFact]
-
-
 _ERRORS: dict[int | str, dict[str, Any]] = {
     code: {"model": ProblemDetails, "description": text, "content": {"application/problem+json": {}}}
     for code, text in ((413, "Body over 16 KiB"), (422, "Not a question"), (503, "Still loading"))
@@ -152,7 +137,7 @@ def passage_record(found: Passage) -> dict[str, Any]:
     return {**asdict(found), **own}
 
 
-@router.get("/v1/index", response_model=IndexRecord, responses={503: _ERRORS[503]})
+@router.get("/v1/index", response_model=Manifest, responses={503: _ERRORS[503]})
 def index_info(answerer: Ready) -> JSONResponse:
     """Return the manifest of the live generation."""
     return JSONResponse(answerer.index.manifest.record())
