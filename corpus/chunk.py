@@ -6,28 +6,25 @@ items, but each part's ``quote`` reaches back to the introduction: no "do not" l
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from corpus.lists import forbids, introduces, is_heading, may_be_item, starts_item
 from corpus.passage import Chunk, Passage, Span
 from corpus.sentences import split_sentences
-from corpus.text import starts_item
 
-# A line after a lead-in that ends with a colon is an item of its list as long as it has no more words than this.
-UNMARKED_ITEM_WORDS = 25
-# A line without a full stop and with no more words than this stands over what follows it, as a heading does.
-HEADING_LINE_WORDS = 12
 # A lead-in's whole line goes with its list up to this length: "Do not do these. They can hurt you:" says it earlier.
 LEAD_LINE_WORDS = 60
+# A list goes on over this many lines that are no items (a remark, a second paragraph), if an item follows.
+LIST_GAP = 3
+# A list without markers is not followed further than this many words.
+UNMARKED_LIST_WORDS = 400
 # A sentence longer than this many budgets is no sentence (a table, a word list): its parts are quoted as they are.
 QUOTED_WHOLE = 3
 
-_NEGATION = re.compile(
-    r"\b(?:not|never|don[’']?ts?|avoid\w*|stop|without|unless|no|shouldn[’']t|mustn[’']t|cannot|can[’']t)\b",
-    re.IGNORECASE,
-)
-_FULL_STOP = re.compile(r"[.!?…。！？][\"'”’)\]]*$")
 _WORD = re.compile(r"\S+")
+_LINE = re.compile(r"[^\n]+")
 
 CountTokens = Callable[[Sequence[str]], list[int]]
 
@@ -46,7 +43,8 @@ class _Piece:
 def chunk_passage(passage: Passage, count_tokens: CountTokens, *, budget: int) -> tuple[Chunk, ...]:
     """Cut a passage into chunks of at most ``budget`` tokens, special tokens and heading not counted.
 
-    Every sentence lies in exactly one chunk. ``count_tokens`` gives the number of tokens of each text it is given.
+    Only a single word of more tokens than the budget makes a longer one. Every sentence lies in exactly one chunk.
+    ``count_tokens`` gives the number of tokens of each text it is given.
     """
     if budget < 1:
         raise ValueError(f"the token budget is {budget}, expected at least 1")
@@ -89,53 +87,58 @@ def _split_long(text: str, sentence: Span, quote: Span, count_tokens: CountToken
 
 def _leads(text: str, sentences: Sequence[Span]) -> list[int | None]:
     """For each sentence that is part of a list, where the list's introduction starts; None for the others."""
-    leads: list[int | None] = []
-    lead: int | None = None
-    interrupted: int | None = None  # where the list above starts that one line has broken off
-    marked = colon = False
-    previous = Span(0, 0)
-    for sentence in sentences:
-        line = text[sentence.start : _line_end(text, sentence)]
-        if "\n" in text[previous.end : sentence.start] or not leads:
-            item = starts_item(line)
-            above = text[previous.start : previous.end]
-            resumed = interrupted if item and _FULL_STOP.search(above) else None
-            interrupted = None
-            if resumed is not None:  # a remark between two items introduces nothing
-                lead, marked, colon = resumed, True, False
-            elif lead is None and leads and (above.endswith(":") or _introduces(above, line, item)):
-                lead, marked, colon = _lead_start(text, previous), item, above.endswith(":")
-            elif lead is not None and not _continues_list(line, item, marked=marked, colon=colon):
-                interrupted, lead = lead if marked else None, None
-                if above.endswith(":"):
-                    interrupted, lead, marked, colon = None, _lead_start(text, previous), item, True
-        leads.append(lead)
-        previous = sentence
-    return leads
+    lines = [Span(m.start(), m.end()) for m in _LINE.finditer(text)]
+    words = [text[line.start : line.end] for line in lines]
+    found: list[int | None] = [None] * len(lines)
+    for i in range(len(lines) - 1):
+        if found[i + 1] is None and introduces(words[i], words[i + 1]):
+            outer = found[i]
+            start = outer if outer is not None else _lead_start(text, lines[i], sentences)
+            for j in range(i + 1, _list_end(words, i) + 1):
+                found[j] = start
+    starts = [line.start for line in lines]
+    return [found[bisect_right(starts, sentence.start) - 1] for sentence in sentences]
 
 
-def _lead_start(text: str, lead: Span) -> int:
-    start = text.rfind("\n", 0, lead.start) + 1
-    return start if len(text[start : lead.end].split()) <= LEAD_LINE_WORDS else lead.start
+def _lead_start(text: str, line: Span, sentences: Sequence[Span]) -> int:
+    """Return where a lead-in starts: its line, or only the line's last sentence where the line is long."""
+    if len(text[line.start : line.end].split()) <= LEAD_LINE_WORDS:
+        return line.start
+    return max(sentence.start for sentence in sentences if sentence.start < line.end)
 
 
-def _line_end(text: str, sentence: Span) -> int:
-    found = text.find("\n", sentence.end)
-    return len(text) if found < 0 else found
+def _list_end(lines: Sequence[str], lead: int) -> int:
+    """Return the number of the last line of the list that line ``lead`` introduces."""
+    return _marked_end(lines, lead) if starts_item(lines[lead + 1]) else _unmarked_end(lines, lead)
 
 
-def _introduces(above: str, line: str, item: bool) -> bool:
-    """Say whether a line introduces the one below: any line above a marked item, or a heading that forbids."""
-    if item:
-        return not starts_item(above)
-    heading = len(above.split()) <= HEADING_LINE_WORDS and not _FULL_STOP.search(above)
-    return heading and _NEGATION.search(above) is not None and len(line.split()) <= UNMARKED_ITEM_WORDS
+def _marked_end(lines: Sequence[str], lead: int) -> int:
+    """Follow a list of marked items over remarks and second paragraphs between them, and over those of its last item."""
+    last, widest = lead + 1, 0
+    nested = lines[last].endswith(":")  # an item that introduces a list of its own
+    for j in range(lead + 2, len(lines)):
+        if starts_item(lines[j]):
+            widest, last, nested = max(widest, j - last - 1), j, lines[j].endswith(":")
+        elif nested and may_be_item(lines[j], lines[lead]):
+            last = j
+        elif j - last > LIST_GAP or is_heading(lines[j]) or lines[j].endswith(":"):
+            break
+    reach = widest
+    while reach and last + 1 < len(lines) and not is_heading(lines[last + 1]) and not lines[last + 1].endswith(":"):
+        last, reach = last + 1, reach - 1
+    return last
 
 
-def _continues_list(line: str, item: bool, *, marked: bool, colon: bool) -> bool:
-    if item:
-        return True
-    return not marked and (colon or not line.endswith(":")) and len(line.split()) <= UNMARKED_ITEM_WORDS
+def _unmarked_end(lines: Sequence[str], lead: int) -> int:
+    """Follow a list without markers as long as its lines could be items."""
+    last, words = lead + 1, len(lines[lead + 1].split())
+    for j in range(lead + 2, len(lines)):
+        words += len(lines[j].split())
+        another = lines[j].endswith(":") and not starts_item(lines[j]) and not forbids(lines[lead])
+        if another or words > UNMARKED_LIST_WORDS or not (starts_item(lines[j]) or may_be_item(lines[j], lines[lead])):
+            break
+        last = j
+    return last
 
 
 def _pack(pieces: Sequence[_Piece], budget: int) -> Iterator[list[_Piece]]:

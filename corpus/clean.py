@@ -40,6 +40,7 @@ _BOILERPLATE = re.compile(
     re.IGNORECASE,
 )
 _LETTER = re.compile(r"[^\W\d_]")
+_WORD_OR_SIGN = re.compile(r"[<>≤≥=±+%/]|[-−–]?\d+(?:[.,]\d+)*|\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,4 +97,5 @@ def is_boilerplate(text: str) -> bool:
 
 
 def _folded(text: str) -> str:
-    return " ".join(re.findall(r"\w+", text.casefold()))
+    """Return the text's words, numbers and signs: "below 2.5" and "below -2.5" are not the same, nor "< 15" and "> 15"."""
+    return " ".join(_WORD_OR_SIGN.findall(text.casefold()))

@@ -16,8 +16,14 @@ ABBREVIATIONS = frozenset(
 # A sentence that follows "U.S." or "M.D." most often opens with one of these; a name that contains it does not.
 STARTERS = frozenset("the a an it this that these those he she they we you i in if when there but and or for as at on".split())
 
+# How far back the word before a full stop is looked for.
+LONGEST_WORD = 60
+# A full stop before white space, or (cjk) one that needs none, or (glued) one that lost its white space when the text was
+# taken from a page: "in the hip.The pain", but not "11.Patricia" or "Cancer.Net".
 _BORDER = re.compile(
-    r"(?P<mark>[.!?…]+)(?P<tail>[\"'”’»)\]]*(?:\[\d+(?:[,–-]\s?\d+)*\])*)(?=\s+[\"'“‘«(\[]*(?P<next>[^\W_]+))|(?P<cjk>[。！？]+[」』”’）]*)"
+    r"(?P<mark>(?<![.!?…])[.!?…]++)(?P<tail>[\"'”’»)\]]*(?:\[\d+(?:[,–-]\s?\d+)*\])*)(?=\s+[\"'“‘«(\[]*(?P<next>[^\W_]+))"
+    r"|(?P<cjk>[。！？]++[」』”’）]*)"
+    r"|(?P<glued>(?:(?<=[a-z][a-z\d)\]%])|(?<=\d[)\]%]))[.!?](?=(?!Com\b|Edu\b|Gov\b|Net\b|Org\b)[A-Z][a-z]*[\s,-]))"
 )
 _LAST_WORD = re.compile(r"[^\s(\[\"'“‘]*$")
 _ITEM_MARK = re.compile(r"\s*(?:\d{1,3}|[a-zA-Z])$")
@@ -37,7 +43,8 @@ def _lines(text: str) -> Iterator[Span]:
 def _split_line(text: str, line: Span) -> Iterator[Span]:
     start = line.start
     for found in _BORDER.finditer(text, line.start, line.end):
-        if found["cjk"] or _ends_sentence(text[start : found.start()], found):
+        before = text[max(start, found.start() - LONGEST_WORD) : found.start()]
+        if found["cjk"] or found["glued"] or _ends_sentence(before, found):
             yield from _trimmed(text, Span(start, found.end()))
             start = found.end()
     yield from _trimmed(text, Span(start, line.end))

@@ -7,12 +7,13 @@ paragraphs.
 import re
 import unicodedata
 
+from corpus.lists import starts_line
+
 # Line and paragraph separators that files carry besides "\n".
 _LINE_BREAKS = re.compile(r"\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 # Any other white space, control characters, the zero-width space and the byte-order mark.
 _BLANKS = re.compile(r"(?:[^\S\n]|[\x00-\x09\x0e-\x1f\x7f-\x84\x86-\x9f\u200b\ufeff])+")
 _EMPTY_LINES = re.compile(r"\n{3,}")
-_LINE_START = re.compile(r"(?:[-*+•·‣▪–]|\(?\d{1,3}[.)]|\(?[a-zA-Z]\)|>|```|#{1,6})(?:\s|$)|\|")
 
 
 def normalise(text: str) -> str:
@@ -26,20 +27,15 @@ def normalise(text: str) -> str:
 
 
 def normalise_wrapped(text: str) -> str:
-    """Return the normalised text with soft line wraps joined: a line that starts no list item or table row continues."""
+    """Return the normalised text with soft line wraps joined: a line that need not stand alone continues."""
     lines = normalise(text).split("\n")
     joined: list[str] = []
     for line in lines:
-        if joined and joined[-1] and line and not starts_item(line):
+        if joined and joined[-1] and line and not starts_line(line):
             joined[-1] += " " + line
         else:
             joined.append(line)
     return unicodedata.normalize("NFC", "\n".join(joined))
-
-
-def starts_item(line: str) -> bool:
-    """Say whether a line begins with a list marker or a table rule, so that it stands on a line of its own."""
-    return _LINE_START.match(line.lstrip()) is not None
 
 
 def has_lone_surrogates(text: str) -> bool:

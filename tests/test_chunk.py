@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.chunk import LEAD_LINE_WORDS, QUOTED_WHOLE, UNMARKED_ITEM_WORDS, chunk_passage
+from corpus.chunk import LEAD_LINE_WORDS, QUOTED_WHOLE, chunk_passage
+from corpus.lists import ITEM_WORDS
 from corpus.passage import Chunk, Passage, Span
 from corpus.readers.source import Place, SourceFile, make_passage
 from corpus.sentences import split_sentences
@@ -163,9 +164,7 @@ def test_no_marked_item_is_shown_without_its_lead_in(
 
 
 @settings(deadline=None, max_examples=200)
-@given(
-    before=BEFORE, lead=COLON_LEADS, listed=items(UNMARKED_ITEM_WORDS, sentences=1), gaps=st.tuples(GAPS, GAPS), budget=BUDGETS
-)
+@given(before=BEFORE, lead=COLON_LEADS, listed=items(ITEM_WORDS, sentences=1), gaps=st.tuples(GAPS, GAPS), budget=BUDGETS)
 def test_no_unmarked_item_after_a_colon_is_shown_without_its_lead_in(
     before: list[str], lead: str, listed: list[str], gaps: tuple[str, str], budget: int
 ) -> None:
@@ -174,7 +173,7 @@ def test_no_unmarked_item_after_a_colon_is_shown_without_its_lead_in(
 
 
 @settings(deadline=None, max_examples=150)
-@given(before=BEFORE, lead=FORBIDDING_HEADINGS, listed=items(UNMARKED_ITEM_WORDS, sentences=1), gap=GAPS, budget=BUDGETS)
+@given(before=BEFORE, lead=FORBIDDING_HEADINGS, listed=items(ITEM_WORDS, sentences=1), gap=GAPS, budget=BUDGETS)
 def test_no_line_under_a_forbidding_heading_is_shown_without_it(
     before: list[str], lead: str, listed: list[str], gap: str, budget: int
 ) -> None:
@@ -253,3 +252,28 @@ def test_no_text_has_no_chunk() -> None:
 def test_a_budget_below_one_is_refused(budget: int) -> None:
     with pytest.raises(ValueError, match=rf"the token budget is {budget}, expected at least 1"):
         chunks_of("Rest.", budget)
+
+
+LONG_REMARK = "This is said because the new joint needs time to settle before it can take such a load again. " * 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Do not do these things for six weeks:\n"
+        + "\n".join(f"- Climb ladder {i} at home.\n\n{LONG_REMARK}\n\nIt is hard on joint {i}." for i in range(6)),
+        "Do not do any of these:\n- Sports such as:\nRunning on hard ground\nTennis on a court\n- Lifting a heavy box",
+        "\n".join(
+            ["Things that are forbidden after the operation:", *(f"❌ Bend the hip past a right angle {i}" for i in range(9))]
+        ),
+        "\n".join(["Contraindications", *(f"A clot in the leg in the last {i} weeks" for i in range(2, 9))]),
+        "These exercises are dangerous and should be skipped:\n\n"
+        + "\n\n".join(f"Exercise {i} asks for a deep bend of the hip while the leg turns inward. " * 3 for i in range(5)),
+    ],
+)
+@pytest.mark.parametrize("budget", [12, 30, 60])
+def test_what_is_forbidden_is_never_quoted_without_the_word_that_forbids_it(text: str, budget: int) -> None:
+    text = normalise(text)
+    lead = text.split("\n")[0]
+    for chunk in chunks_of(text, budget):
+        assert slice_of(text, chunk.quote).startswith(lead)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.text import has_lone_surrogates, normalise, normalise_wrapped, starts_item
+from corpus.lists import starts_item, starts_line
+from corpus.text import has_lone_surrogates, normalise, normalise_wrapped
 
 BLANK_PARTS = ("\n", "\r", "\r\n", "\t", " ", "  ", "\x0b", "\x0c", "\x1c", "\x85", "\xa0", "\u2028", "\u2029", "\u3000")
 INVISIBLE_PARTS = ("\x00", "\x07", "\x7f", "\x80", "\u200b", "\ufeff")
@@ -75,7 +76,7 @@ def test_normalising_loses_and_adds_nothing_visible(text: str) -> None:
 @given(MESSY)
 def test_a_line_of_wrapped_text_stands_alone_only_after_an_empty_line_or_as_an_item(text: str) -> None:
     lines = normalise_wrapped(text).split("\n")
-    assert [line for above, line in pairwise(lines) if above and line and not starts_item(line)] == []
+    assert [line for above, line in pairwise(lines) if above and line and not starts_line(line)] == []
 
 
 @pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r", "\x0b", "\x0c", "\x85", "\u2028", "\u2029"])
@@ -117,7 +118,33 @@ def test_soft_wraps_are_joined_and_items_and_paragraphs_are_not() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["- a", "* a", "+ a", "• a", "– a", "1. a", "12) a", "(3) a", "(b) a", "b) a", "> a", "| a", "# a", "  - a", "-", "```"],
+    [
+        "- a",
+        "* a",
+        "+ a",
+        "• a",
+        "– a",
+        "1. a",
+        "12) a",
+        "(3) a",
+        "(b) a",
+        "b) a",
+        "| a",
+        "  - a",
+        "-",
+        "1.2. a",
+        "iv. a",
+        "o a",
+        "[ ] a",
+        "[x] a",
+        "❌ a",
+        "❌a",
+        "✓ a",
+        "● a",
+        "◦ a",
+        "\uf0b7 a",
+        "— a",
+    ],
 )
 def test_a_list_marker_or_table_rule_starts_an_item(line: str) -> None:
     assert starts_item(line)

@@ -18,7 +18,8 @@ from corpus.readers.source import Place, SourceError, SourceFile, make_passage
 from corpus.text import has_lone_surrogates, normalise, normalise_wrapped
 
 _FRONT_MATTER = re.compile(r"---[ \t]*\r?\n((?:.*?\r?\n)??)(?:---|\.\.\.)[ \t]*(?:\r?\n|$)", re.DOTALL)
-_REFERENCES = re.compile(r"^References:[ \t]*\r?\n((?:[ \t]*(?:[-*+] [^\r\n]*)?(?:\r?\n|$))+)\s*\Z", re.MULTILINE)
+_REFERENCES = re.compile(r"^References:[ \t]*$", re.MULTILINE)
+_REFERENCE = re.compile(r"[ \t]*[-*+] (?P<item>.*)")
 _LINKED = re.compile(r"\[(?P<title>[^\]]+)\]\((?P<url>\S+?)\)(?:,\s*(?P<publisher>.+))?")
 _ALIASES = {
     "reviewed": ("reviewed", "written", "date"),
@@ -46,9 +47,8 @@ def read_markdown(source: SourceFile) -> Iterator[Passage]:
     shared = _listed_references(matter.get("references"))
     for path, start, end in _sections(headings, body_start, len(source.text), fields["title"]):
         section = source.text[start:end]
-        found = _REFERENCES.search(section)
-        references = _parse_references(found.group(1)) if found else shared
-        own = section[: found.start()] if found else section
+        own, listed = _split_references(section)
+        references = tuple(_parse_reference(normalise(item)) for item in listed) if listed else shared
         text = normalise_wrapped(own)
         if text:
             first = start + len(own) - len(own.lstrip())
@@ -111,9 +111,14 @@ def _sections(headings: list[_Heading], start: int, end: int, title: str) -> Ite
         yield _HEADING_SEPARATOR.join(names), heading.end, headings[i + 1].start if i + 1 < len(headings) else end
 
 
-def _parse_references(lines: str) -> tuple[Reference, ...]:
-    items = [line.strip()[1:].strip() for line in lines.splitlines() if line.strip()]
-    return tuple(_parse_reference(normalise(item)) for item in items if item)
+def _split_references(section: str) -> tuple[str, list[str]]:
+    """Part a section from the list of references that closes it; the list is empty where there is none."""
+    for found in _REFERENCES.finditer(section):
+        lines = [line for line in section[found.end() :].splitlines() if line.strip()]
+        items = [match["item"].strip() for line in lines if (match := _REFERENCE.fullmatch(line))]
+        if items and len(items) == len(lines):
+            return section[: found.start()], [item for item in items if item]
+    return section, []
 
 
 def _parse_reference(item: str) -> Reference:

@@ -7,16 +7,14 @@ in a file of one passage a line they do not. List items stay with the sentence t
 import re
 from collections.abc import Iterator
 
+from corpus.lists import may_be_item, starts_item
 from corpus.passage import Passage, Span
 from corpus.readers.source import Place, SourceFile, make_passage
-from corpus.text import normalise, normalise_wrapped, starts_item
+from corpus.text import normalise, normalise_wrapped
 
 _LINE = re.compile(r"[^\n]+")
 _BLOCK = re.compile(r"^[^\S\n]*\S[^\n]*(?:\n[^\S\n]*\S[^\n]*)*", re.MULTILINE)
 _SENTENCE_END = re.compile(r"[.!?…:;。！？][\"'”’)\]]*\s*$")
-# Marked items, and the lines after one that ends with a colon, belong to the list as long as they stay this short; marked
-# items after a colon always do.
-LIST_ITEM_WORDS = 25
 
 
 def read_plain(source: SourceFile) -> Iterator[Passage]:
@@ -46,8 +44,7 @@ def _with_lists(text: str, pieces: list[Span]) -> Iterator[Span]:
     lead = ""
     for piece in pieces:
         body = text[piece.start : piece.end].strip()
-        item, colon = starts_item(body), lead.endswith(":")
-        if current is not None and ((item and colon) or ((item or colon) and _is_short(body))):
+        if current is not None and _belongs(normalise_wrapped(body).split("\n"), lead):
             current = Span(current.start, piece.end)
             continue
         if current is not None:
@@ -57,8 +54,11 @@ def _with_lists(text: str, pieces: list[Span]) -> Iterator[Span]:
         yield current
 
 
-def _is_short(body: str) -> bool:
-    return all(len(line.split()) <= LIST_ITEM_WORDS for line in normalise_wrapped(body).split("\n"))
+def _belongs(lines: list[str], lead: str) -> bool:
+    """Say whether the lines are items of the list that ``lead`` introduces, or that it begins."""
+    if starts_item(lines[0]):
+        return not starts_item(lead) or all(may_be_item(line, lead) for line in lines)
+    return lead.endswith(":") and all(starts_item(line) or may_be_item(line, lead) for line in lines)
 
 
 def _trimmed(text: str, span: Span) -> Span:

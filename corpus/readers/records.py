@@ -78,9 +78,10 @@ def _read_table(source: SourceFile, delimiter: str) -> Iterator[Passage | Unread
         try:
             row = next(rows, None)
         except csv.Error as error:
-            yield Unreadable(source.name, start, consumed, f"row at line {rows.line_num}: {error}")
-            start = consumed
-            continue
+            # After a damaged quote nobody knows where a cell ends: what follows could be the rest of a "do not".
+            reason = f"row at line {rows.line_num}: {error}; the rest of the file is left out"
+            yield Unreadable(source.name, start, len(source.text), reason)
+            return
         if row is None:
             return
         place = Place("", start, start + len(source.text[start:consumed].rstrip("\r\n")))
