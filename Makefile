@@ -6,14 +6,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 INDEX := build/starter
 Q ?= why are office workers' hip flexors so tight?
-HOST ?= 127.0.0.1
-PORT ?= 8000
 export Q
 
 .PHONY: help setup serve ask test lint clean
 
 help:
-	@echo "make serve         environment, starter index, server with page at http://$(HOST):$(PORT)/"
+	@echo "make serve         environment, starter index, server with page at http://127.0.0.1:8000/ (or PORT=...)"
 	@echo "make ask Q=\"...\"   ask one question in the terminal"
 	@echo "make test          environment and the whole test suite"
 	@echo "make lint          ruff and mypy --strict"
@@ -32,7 +30,7 @@ $(INDEX)/current.json: $(VENV)/.ready $(wildcard corpus/starter/*.md corpus/*.py
 	$(BIN)/python -m index build corpus/starter --out $(INDEX)
 
 serve: $(VENV)/.ready $(INDEX)/current.json
-	$(BIN)/python server.py --index $(INDEX) --host $(HOST) --port $(PORT)
+	$(BIN)/python server.py --index $(INDEX)$(if $(PORT), --port $(PORT))
 
 ask: $(VENV)/.ready $(INDEX)/current.json
 	@$(BIN)/python -m qa --index $(INDEX) -- "$$Q"

@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import json
 import platform
+import re
 import statistics
 import sys
 import time
@@ -24,10 +25,11 @@ from ir_measures import RR, R, Success, nDCG
 
 from corpus.passage import Passage
 from corpus.read import read_file
+from corpus.readers.records import NO_TEXT
 from index.build import Collected, build_index
 from index.fusion import BM25, DENSE, HYBRID, Weights
 from index.local import CANDIDATES, LocalIndex
-from index.models import DEFAULT_MODEL, ModelError, encoder_source
+from index.models import DEFAULT_MODEL, ModelError, config_checksum, encoder_source, find_model, weights_checksum
 from index.progress import ProgressBar
 from index.storage import StorageError
 
@@ -69,15 +71,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         dataset = load_dataset(options.dataset, options.split)
         index = open_or_build(dataset, options.model, options.index_dir)
         results = [evaluate(index, dataset, name, options.relevance_cut) for name in options.retriever]
-    except (DatasetError, StorageError, ModelError) as error:
+        write_outputs(dataset, index, results, options)
+    except (DatasetError, StorageError, ModelError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    return 0
+
+
+def write_outputs(dataset: Dataset, index: LocalIndex, results: Sequence[Result], options: argparse.Namespace) -> None:
+    """Print the table and write the files asked for; several retrievers' runs go to a file each, named for it."""
     print(_table(dataset, results))
-    if options.run_out:
-        options.run_out.write_text("".join(run_lines(results)), encoding="utf-8")
+    for result in results if options.run_out else ():
+        path = options.run_out
+        own = path if len(results) == 1 else path.with_name(f"{path.stem}.{result.retriever}{path.suffix}")
+        own.write_text("".join(run_lines(result)), encoding="utf-8")
     if options.json:
         options.json.write_text(json.dumps(_record(dataset, index, results, options), indent=2) + "\n", encoding="utf-8")
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -86,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--retriever", nargs="+", choices=tuple(RETRIEVERS), default=list(RETRIEVERS), help="default: all")
     parser.add_argument("--split", default="test", help="qrels/SPLIT.tsv to judge by (default: test)")
     parser.add_argument("--relevance-cut", type=int, default=1, metavar="GRADE", help="lowest grade that is relevant")
-    parser.add_argument("--run-out", type=Path, metavar="F", help="write the runs in TREC format")
+    parser.add_argument("--run-out", type=Path, metavar="F", help="write the run in TREC format")
     parser.add_argument("--json", type=Path, metavar="F", help="write the measures and what they were measured on")
     parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME_OR_PATH", help="hub name or local folder")
     parser.add_argument("--index-dir", type=Path, default=Path("build/eval"), metavar="DIR", help="where indexes are kept")
@@ -101,9 +110,12 @@ def load_dataset(folder: Path, split: str) -> Dataset:
             raise DatasetError(f"{path} is not there; expected corpus.jsonl, queries.jsonl and qrels/{split}.tsv")
     passages = []
     for item in read_file(corpus, corpus.name):
-        if not isinstance(item, Passage):
+        if isinstance(item, Passage):
+            passages.append(item)
+        elif item.reason.endswith(NO_TEXT):  # some sets hold empty documents; nobody can find them
+            print(f"note: {corpus}: {item.reason}", file=sys.stderr)
+        else:
             raise DatasetError(f"{corpus}: {item.reason}")
-        passages.append(item)
     judged = _read_qrels(qrels)
     texts = {key: text for key, text in _read_queries(queries) if key in judged}
     if missing := sorted(judged.keys() - texts.keys()):
@@ -113,7 +125,7 @@ def load_dataset(folder: Path, split: str) -> Dataset:
 
 
 def _read_queries(path: Path) -> Iterable[tuple[str, str]]:
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+    for number, line in enumerate(_text(path).split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -125,17 +137,27 @@ def _read_queries(path: Path) -> Iterable[tuple[str, str]]:
 
 def _read_qrels(path: Path) -> dict[str, dict[str, int]]:
     judged: dict[str, dict[str, int]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()[1:], 2):
+    for number, line in enumerate(_text(path).splitlines()[1:], 2):
         cells = line.split("\t")
-        if len(cells) != 3 or not cells[2].strip().lstrip("-").isdigit():
+        if len(cells) != 3 or not re.fullmatch(r"\s*-?[0-9]+\s*", cells[2]):
             raise DatasetError(f"{path}, line {number}: expected query-id, corpus-id and a whole score, found {line!r}")
         judged.setdefault(cells[0], {})[cells[1]] = int(cells[2])
+    if not judged:
+        raise DatasetError(f"{path} judges nothing")
     return judged
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path} is not UTF-8 text: {error}") from error
 
 
 def open_or_build(dataset: Dataset, model: str, folder: Path) -> LocalIndex:
     """Open the index kept for this data, model and code, or build it first."""
-    settings = f"{dataset.digest} {model} {code_digest()}"
+    found = find_model(model)
+    settings = f"{dataset.digest} {weights_checksum(found.path)} {config_checksum(found.path)} {code_digest()}"
     index = folder / f"{dataset.name}-{hashlib.sha256(settings.encode()).hexdigest()[:12]}"
     try:
         return LocalIndex.open(index)
@@ -177,13 +199,12 @@ def rank_documents(index: LocalIndex, question: str, weights: Weights) -> dict[s
     return best
 
 
-def run_lines(results: Sequence[Result]) -> Iterable[str]:
+def run_lines(result: Result) -> Iterable[str]:
     """Yield the lines of a TREC run: query Q0 document rank score tag."""
-    for result in results:
-        for query, documents in result.run.items():
-            ranked = sorted(documents.items(), key=lambda item: (-item[1], item[0]))
-            for rank, (document, score) in enumerate(ranked, 1):
-                yield f"{query} Q0 {document} {rank} {score:.6f} citewell-{result.retriever}\n"
+    for query, documents in result.run.items():
+        ranked = sorted(documents.items(), key=lambda item: (-item[1], item[0]))
+        for rank, (document, score) in enumerate(ranked, 1):
+            yield f"{query} Q0 {document} {rank} {score:.6f} citewell-{result.retriever}\n"
 
 
 def _table(dataset: Dataset, results: Sequence[Result]) -> str:

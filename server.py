@@ -18,8 +18,8 @@ from fastapi import FastAPI
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from index.local import LocalIndex
-from index.storage import StorageError, current_generation, read_manifest
+from index.local import LocalIndex, trusted_generation
+from index.storage import StorageError
 from qa.answerer import Answerer
 from qa.starter import ensure_starter_index
 from web.pages import router as pages
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = read_settings(arguments)
         index = settings.index or ensure_starter_index()
-        read_manifest(current_generation(index))
+        trusted_generation(index)
         listener = listen(settings.host, settings.port)
     except (StorageError, ValidationError, OSError) as error:
         print(f"error: {_words(error)}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -9,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from corpus.readers.source import SourceError
-from index.build import BuildError, Report, build_index, collect, require_empty_target
+from index.build import BuildError, Report, build_index, collect, require_target
 from index.encoder import EncoderError
 from index.local import verify_index
 from index.models import DEFAULT_MODEL, ModelError, encoder_source
@@ -26,6 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(options)
     except (SourceError, BuildError, StorageError, EncoderError, ModelError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -55,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(options: argparse.Namespace) -> int:
-    require_empty_target(options.out)
+    require_target(options.out, options.sources)
     collected = collect(options.sources)
     for item in collected.unreadable:
         print(f"warning: {item.source}: {item.reason}", file=sys.stderr)
@@ -75,8 +82,7 @@ def _describe(report: Report, out: Path) -> str:
         shown = text if len(text) <= SHOWN_TEXT else text[:SHOWN_TEXT] + " ..."
         lines.append(f"  {item.reason:<11} {item.source}:{item.start}-{item.end}  {shown}")
     if report.unreadable:
-        lines.append(f"{len(report.unreadable)} could not be read:")
-    lines.extend(f"  {item.source}: {item.reason}" for item in report.unreadable)
+        lines.append(f"{len(report.unreadable)} could not be read, see the warnings above")
     return "\n".join(lines)
 
 

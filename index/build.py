@@ -23,7 +23,7 @@ from corpus.readers.source import Unreadable
 from index.dense import write_dense
 from index.encoder import Encoder, PassageInput, Precision, Vectors, comparable
 from index.lexical import K1, STEMMER, B, write_lexical
-from index.passages import write_passages
+from index.passages import corpus_digest, write_passages
 from index.storage import (
     DENSE,
     ENCODER,
@@ -179,7 +179,6 @@ def _manifest(
 ) -> Manifest:
     now = datetime.datetime.now(datetime.UTC)
     files = file_facts(folder)
-    digest = hashlib.sha256("\n".join(p.id for p in collected.passages).encode()).hexdigest()
     whole = hashlib.sha256(repr(sorted((name, fact.sha256) for name, fact in files.items())).encode()).hexdigest()
     return Manifest(
         format=FORMAT,
@@ -190,7 +189,7 @@ def _manifest(
         chunking={"max_tokens": min(CHUNK_TOKENS, encoder.spec.max_tokens), "context_tokens": CONTEXT_TOKENS},
         lexical={"method": "lucene", "k1": K1, "b": B, "stemmer": STEMMER},
         counts=_counts(collected, chunks, truncated),
-        corpus_digest=digest,
+        corpus_digest=corpus_digest(p.id for p in collected.passages),
         files=files,
     )
 
@@ -211,9 +210,12 @@ def _by_reason(reasons: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(reasons).items()))
 
 
-def require_empty_target(index: Path) -> None:
-    """Raise StorageError where ``index`` is a file, or a generation folder that a build would write into."""
+def require_target(index: Path, sources: Sequence[Path]) -> None:
+    """Raise StorageError where ``index`` is a file, a generation folder, or within a source that the next build would read."""
     if index.exists() and not index.is_dir():
         raise StorageError(f"{index} is a file; name a folder for the index")
     if (index / "manifest.json").is_file():
         raise StorageError(f"{index} is itself an index generation; name the folder to build in")
+    for source in sources:
+        if index.resolve().is_relative_to(source.resolve()):
+            raise StorageError(f"{index} lies within the source {source}: the next build would read the index as text")

@@ -45,6 +45,8 @@ class DenseArm:
 
     def search(self, query: Vectors, k: int) -> tuple[Ids, Vectors]:
         """Return the numbers and scores of the k chunks nearest to a query of shape (dim,), best first."""
+        # The setting holds for the calling thread alone: parallel questions come from parallel calls.
+        faiss.omp_set_num_threads(1)
         scores, ids = self._index.search(query[None, :], min(k, self.count))
         return ids[0], scores[0]
 
@@ -60,8 +62,3 @@ def write_dense(vectors: Vectors, path: Path) -> None:
     index = faiss.IndexFlatIP(vectors.shape[1])
     index.add(np.ascontiguousarray(vectors, np.float32))
     faiss.write_index(index, str(path))
-
-
-def use_one_thread() -> None:
-    """Keep FAISS to one thread for each search: parallel questions come from parallel calls."""
-    faiss.omp_set_num_threads(1)

@@ -47,13 +47,15 @@ class EncoderError(Exception):
 class EncoderSpec:
     """What must be known of a model to give the vectors that sentence-transformers gives.
 
-    ``checksum`` is the SHA-256 of the model's published weights; ``max_tokens`` counts special tokens; ``prompts`` are
-    put before the text; ``normalize`` says whether vectors leave the model with length 1.
+    ``checksum`` is the SHA-256 of the model's published weights, ``config_checksum`` that of its settings and vocabulary;
+    ``max_tokens`` counts special tokens; ``prompts`` are put before the text; ``normalize`` says whether vectors leave the
+    model with length 1.
     """
 
     name: str
     revision: str
     checksum: str
+    config_checksum: str
     runtime: Literal["onnx", "sentence-transformers"]
     dim: int
     max_tokens: int

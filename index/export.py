@@ -31,7 +31,7 @@ from index.encoder import (
     Vectors,
     ignore_progress,
 )
-from index.models import ModelError, ModelFolder, weights_checksum
+from index.models import ModelError, ModelFolder, config_checksum, weights_checksum
 
 TORCH_FOLDER = "model"
 # Largest allowed difference of any vector component between the export and the original, in float32.
@@ -77,6 +77,7 @@ def _describe(model: SentenceTransformer, found: ModelFolder) -> EncoderSpec:
         name=found.name,
         revision=found.revision,
         checksum=weights_checksum(found.path),
+        config_checksum=config_checksum(found.path),
         runtime="onnx",
         dim=int(model.get_embedding_dimension() or 0),
         max_tokens=_max_tokens(model),
@@ -205,7 +206,9 @@ class TorchEncoder:
             sentences.append(self._encode([item.text[s.start : s.end] for s in item.sentences]))
             progress(1)
         stacked = np.concatenate(chunks) if chunks else np.zeros((0, self._spec.dim), np.float32)
-        return PassageVectors(stacked, tuple(sentences), 0)
+        room = self._spec.max_tokens - self._spec.special_tokens
+        lengths = self.count_tokens([self._spec.passage_prompt + _with_context(item) for item in inputs])
+        return PassageVectors(stacked, tuple(sentences), sum(length > room for length in lengths))
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text, special tokens left out; words where the model has no tokenizer."""

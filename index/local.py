@@ -4,18 +4,20 @@ Candidates come from the chunk vectors and from BM25; they are scored by both an
 makes a good answer of the hits is qa's business. Serving imports neither torch nor sentence-transformers.
 """
 
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from corpus.passage import Chunk, Passage
-from index.dense import DenseArm, DenseError, use_one_thread
-from index.encoder import MODEL_FILES, Encoder, EncoderError, Precision, Vectors, comparable, open_encoder
+from index.dense import DenseArm, DenseError
+from index.encoder import MODEL_FILES, SPEC_FILE, Encoder, EncoderError, Precision, Vectors, comparable, open_encoder
 from index.fusion import HYBRID, Weights, fuse
 from index.lexical import LexicalArm, LexicalError, best
-from index.passages import PassageStore, check_passages
+from index.passages import CHUNKS, IDS, OFFSETS, PASSAGES, SENTENCES, PassageStore, check_passages, corpus_digest
 from index.storage import (
     DENSE,
     ENCODER,
@@ -29,6 +31,8 @@ from index.storage import (
     read_manifest,
 )
 
+# Files without which a generation cannot be what its manifest says.
+SERVED = (PASSAGES, OFFSETS, IDS, CHUNKS, SENTENCES, DENSE, SENTENCE_VECTORS, f"{ENCODER}/{SPEC_FILE}")
 # Chunks each arm puts forward; the fused ranking is of their union.
 CANDIDATES = 200
 
@@ -70,27 +74,25 @@ class LocalIndex:
     @classmethod
     def open(cls, path: Path) -> "LocalIndex":
         """Open the live generation of an index, or a generation folder; raise StorageError where it can't be trusted."""
-        folder = current_generation(path)
-        manifest = read_manifest(folder)
-        # The float32 weights are for building and for `verify`; queries are served from the manifest's precision.
-        unread = [f"{ENCODER}/{name}" for precision, name in MODEL_FILES.items() if precision != manifest.query_precision]
-        check_opening(folder, manifest, unread)
+        folder, manifest = trusted_generation(path)
         precision: Precision = "float32" if manifest.query_precision == "float32" else "int8"
         try:
             encoder = open_encoder(folder / ENCODER, precision)
         except EncoderError as error:
             raise StorageError(str(error)) from error
-        use_one_thread()
         return cls(folder, manifest, encoder)
 
     def _require_agreement(self) -> None:
+        if self.manifest.encoder != asdict(self._encoder.spec):
+            raise StorageError(f"{self.folder.name}: the manifest names another encoder than the index holds; build it again")
         counts = self.manifest.counts
         facts = (
-            ("passages", self._store.passages, counts["passages"]),
-            ("chunks", self._store.chunks, counts["chunks"]),
-            ("chunk vectors", self._dense.count, counts["chunks"]),
-            ("BM25 documents", self._lexical.count, counts["chunks"]),
-            ("sentence vectors", len(self._sentences), counts["sentences"]),
+            ("passages", self._store.passages, counts.get("passages")),
+            ("chunks", self._store.chunks, counts.get("chunks")),
+            ("chunk vectors", self._dense.count, counts.get("chunks")),
+            ("BM25 documents", self._lexical.count, counts.get("chunks")),
+            ("sentences", self._store.sentences, counts.get("sentences")),
+            ("sentence vectors", len(self._sentences), counts.get("sentences")),
             ("vector components", self._dense.dim, self._encoder.spec.dim),
         )
         for what, found, expected in facts:
@@ -107,6 +109,10 @@ class LocalIndex:
         number = self._store.number(passage_id)
         return None if number is None else self._store.passage(number)
 
+    def passage_ids(self) -> Iterator[str]:
+        """Yield the passages' ids in order."""
+        return (self._store.passage(number).id for number in range(self._store.passages))
+
     def neighbours(self, passage: Passage) -> tuple[Passage | None, Passage | None]:
         """Return the passages before and after this one in its document, None at an end."""
         number = self._store.number(passage.id)
@@ -122,6 +128,7 @@ class LocalIndex:
 
     def search(self, question: str, k: int, *, weights: Weights = HYBRID) -> list[Hit]:
         """Return the k best chunks for a question, best first, ties in chunk order."""
+        question = unicodedata.normalize("NFKC", question)
         query = comparable(self._encoder.encode_queries([question]), self._encoder.spec)[0]
         wants_dense = weights.chunk > 0 or weights.sentence > 0
         near = self._dense.search(query, CANDIDATES)[0] if wants_dense else np.zeros(0, np.int64)
@@ -158,6 +165,19 @@ class LocalIndex:
         return np.split(scores, borders)
 
 
+def trusted_generation(path: Path) -> tuple[Path, Manifest]:
+    """Return the live generation's folder and manifest, or raise StorageError unless the files served are as it says."""
+    folder = current_generation(path)
+    manifest = read_manifest(folder)
+    missing = [name for name in SERVED if name not in manifest.files]
+    if missing:
+        raise StorageError(f"{folder.name}: the manifest does not list {missing[0]}; build the index again")
+    # The float32 weights are for building and for `verify`; queries are served from the manifest's precision.
+    unread = [f"{ENCODER}/{name}" for precision, name in MODEL_FILES.items() if precision != manifest.query_precision]
+    check_opening(folder, manifest, unread)
+    return folder, manifest
+
+
 def _ranks(ids: npt.NDArray[np.int64]) -> dict[int, int]:
     return {int(chunk): rank for rank, chunk in enumerate(ids, 1)}
 
@@ -169,5 +189,7 @@ def verify_index(path: Path) -> list[str]:
     problems = check_files(folder, manifest)
     if problems:
         return problems
-    LocalIndex.open(folder)
+    index = LocalIndex.open(folder)
+    if corpus_digest(index.passage_ids()) != manifest.corpus_digest:
+        return ["the manifest's corpus digest is not that of the passages"]
     return check_passages(folder)

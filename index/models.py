@@ -77,6 +77,14 @@ def weights_checksum(folder: Path) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
+def config_checksum(folder: Path) -> str:
+    """Return the SHA-256 of a model's settings and vocabulary: its .json, .txt and .model files, by path and content."""
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".txt", ".model") and path.is_file()):
+        digest.update(f"{file.relative_to(folder).as_posix()}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
 def encoder_source(name: str, *indexes: Path) -> Callable[[Path], Encoder]:
     """Return what puts a model's encoder into a folder and opens it there; raise ModelError if there is no such model.
 
@@ -106,7 +114,7 @@ def exported_before(found: ModelFolder, index: Path) -> Path | None:
         spec = EncoderSpec.load(folder / ENCODER)
     except (StorageError, EncoderError):
         return None
-    same = (spec.name, spec.revision, spec.export_version) == (found.name, found.revision, EXPORT_VERSION)
-    if not same or spec.checksum != weights_checksum(found.path):
+    kept = (spec.name, spec.revision, spec.export_version, spec.checksum, spec.config_checksum)
+    if kept != (found.name, found.revision, EXPORT_VERSION, weights_checksum(found.path), config_checksum(found.path)):
         return None
     return None if check_files(folder, manifest) else folder / ENCODER

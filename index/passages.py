@@ -3,6 +3,7 @@
 A chunk is found by number, a passage by number or id; only the passages an answer needs are ever parsed.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -87,6 +88,11 @@ class PassageStore:
         sentences = tuple(Span(int(start), int(end)) for start, end in spans)
         quote = Span(int(row["quote_start"]), int(row["quote_end"]))
         return Chunk(self.passage(int(row["passage"])), int(row["start"]), int(row["end"]), sentences, quote)
+
+
+def corpus_digest(passage_ids: Iterable[str]) -> str:
+    """Return the SHA-256 of the passages' ids in order: equal for equal corpora, whatever they were encoded with."""
+    return hashlib.sha256("\n".join(passage_ids).encode("ascii")).hexdigest()
 
 
 def write_passages(passages: Sequence[Passage], chunks: Iterable[Sequence[Chunk]], folder: Path) -> None:

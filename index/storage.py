@@ -112,15 +112,21 @@ def new_generation(index: Path) -> Iterator[Path]:
     One build at a time: a second one on the same index raises StorageError at once.
     """
     index.mkdir(parents=True, exist_ok=True)
+    with _writing(index):
+        _remove_abandoned(index)
+        folder = index / GENERATIONS / f".building-{secrets.token_hex(4)}"
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _writing(index: Path) -> Iterator[None]:
     try:
         with FileLock(index / ".lock", timeout=0):
-            _remove_abandoned(index)
-            folder = index / GENERATIONS / f".building-{secrets.token_hex(4)}"
-            folder.mkdir(parents=True)
-            try:
-                yield folder
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
+            yield
     except Timeout as error:
         raise StorageError(f"another build is writing to {index}; wait for it to end") from error
 
@@ -133,7 +139,7 @@ def _remove_abandoned(index: Path) -> None:
 def publish(index: Path, folder: Path, manifest: Manifest) -> Path:
     """Sync a finished folder, give it its name, point the index at it, and drop all but it and the one before."""
     (folder / MANIFEST).write_text(json.dumps(manifest.record(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    for path in (*_walk(folder), folder):
+    for path in (*folder.rglob("*"), folder):
         _sync(path)
     target = index / GENERATIONS / manifest.generation
     folder.rename(target)
@@ -148,14 +154,15 @@ def publish(index: Path, folder: Path, manifest: Manifest) -> Path:
 
 def rollback(index: Path) -> str:
     """Point the index at the generation before the live one and return its name; the two change places."""
-    pointer = _read_pointer(index)
-    previous = pointer["previous"]
-    if pointer["current"] is None:
+    if not (index / POINTER).is_file():
         raise StorageError(f"there is no index at {index}")
-    if previous is None or not (index / GENERATIONS / previous).is_dir():
-        raise StorageError(f"{index} keeps no earlier generation to roll back to")
-    _swap_pointer(index, previous, pointer["current"])
-    return previous
+    with _writing(index):
+        pointer = _read_pointer(index)
+        previous = pointer["previous"]
+        if previous is None or not (index / GENERATIONS / previous).is_dir():
+            raise StorageError(f"{index} keeps no earlier generation to roll back to")
+        _swap_pointer(index, previous, pointer["current"])
+        return previous
 
 
 def _read_pointer_or_none(index: Path) -> str | None:

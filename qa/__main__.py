@@ -73,11 +73,9 @@ def _quote(quote: Quote, *, bold: bool) -> str:
         text += quote.text[at : span.start] + (f"{BOLD}{marked}{PLAIN}" if bold else marked)
         at = span.end
     text += quote.text[at:]
-    answering = [] if bold else [f"    answering: {quote.text[s.start : s.end]}" for s in quote.highlights]
     about = ", ".join(part for part in (citation.title, citation.heading, citation.publisher, citation.reviewed) if part)
     lines = [
         f"[{citation.number}] {text}",
-        *answering,
         f"    cited from: {about or citation.source} ({citation.source}, passage {citation.passage_id}, "
         f"characters {citation.start}-{citation.end})",
         *(f"    reference: {_reference(r.title, r.publisher, r.url)}" for r in citation.references),

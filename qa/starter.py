@@ -4,7 +4,7 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from index.storage import StorageError, current_generation
+from index.storage import POINTER, StorageError, current_generation
 
 PROJECT = Path(__file__).resolve().parent.parent
 STARTER_CORPUS = PROJECT / "corpus" / "starter"
@@ -13,7 +13,7 @@ STARTER_INDEX = PROJECT / "build" / "starter"
 
 def ensure_starter_index() -> Path:
     """Return the starter index's folder, having built it first where it is missing; raise StorageError on failure."""
-    if (STARTER_INDEX / "current.json").is_file():
+    if (STARTER_INDEX / POINTER).is_file():
         current_generation(STARTER_INDEX)
         return STARTER_INDEX
     # Only a build needs these; answering from an index that is there never imports torch.

@@ -23,6 +23,7 @@ SPEC = EncoderSpec(
     name="word-counts",
     revision="1",
     checksum=hashlib.sha256(" ".join(VOCABULARY).encode()).hexdigest(),
+    config_checksum="",
     runtime="onnx",
     dim=len(VOCABULARY),
     max_tokens=64,

@@ -11,7 +11,7 @@ import pytest
 
 from corpus.passage import Span
 from index.encoder import EncoderError, EncoderSpec, OnnxEncoder, PassageInput, Vectors, open_encoder, pool_tokens, unit_rows
-from index.models import DEFAULT_CHECKSUM, DEFAULT_MODEL, ModelError, ModelFolder, find_model, weights_checksum
+from index.models import DEFAULT_CHECKSUM, DEFAULT_MODEL, ModelError, ModelFolder, exported_before, find_model, weights_checksum
 from index.storage import ENCODER, current_generation
 
 # torch and the model libraries warn about themselves while they load and export.
@@ -195,3 +195,14 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(ModelError, match="cannot be loaded by sentence-transformers"):
         export_model(find_model(str(tmp_path)), tmp_path / "encoder")
+
+
+def test_an_export_is_taken_again_only_for_the_same_model_and_settings(tmp_path: Path, starter_path: Path) -> None:
+    found = find_model(DEFAULT_MODEL)
+    assert exported_before(found, starter_path) == current_generation(starter_path) / ENCODER
+    assert exported_before(found, tmp_path) is None
+    shutil.copytree(found.path, tmp_path / "model")
+    copy = ModelFolder(found.name, found.revision, tmp_path / "model")
+    assert exported_before(copy, starter_path) is not None
+    (tmp_path / "model" / "sentence_bert_config.json").write_text('{"max_seq_length": 64}')
+    assert exported_before(copy, starter_path) is None

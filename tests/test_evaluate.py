@@ -83,7 +83,7 @@ def test_a_silent_query_scores_zero(folder: Path, tmp_path: Path) -> None:
 
 def test_a_run_is_in_trec_format() -> None:
     result = Result("hybrid", {}, 1.0, {"q1": {"a": 0.25, "b": 0.75}, "q2": {}})
-    assert list(run_lines([result])) == ["q1 Q0 b 1 0.750000 citewell-hybrid\n", "q1 Q0 a 2 0.250000 citewell-hybrid\n"]
+    assert list(run_lines(result)) == ["q1 Q0 b 1 0.750000 citewell-hybrid\n", "q1 Q0 a 2 0.250000 citewell-hybrid\n"]
 
 
 @pytest.mark.parametrize(
@@ -95,6 +95,8 @@ def test_a_run_is_in_trec_format() -> None:
         ("queries.jsonl", '{"_id": "q1"}', r"line 1: expected an object with _id and text"),
         ("queries.jsonl", '{"_id": "q1", "text": "hip"}', "lacks 2 queries"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1 d1 1\n", "line 2: expected query-id, corpus-id and a whole score"),
+        ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\td1\t²\n", "line 2: expected query-id, corpus-id and a whole"),
+        ("qrels/test.tsv", "query-id\tcorpus-id\tscore\n", "judges nothing"),
     ],
 )
 def test_a_damaged_data_set_is_named(folder: Path, name: str, content: str | None, words: str) -> None:
@@ -103,6 +105,13 @@ def test_a_damaged_data_set_is_named(folder: Path, name: str, content: str | Non
         (folder / name).write_text(content)
     with pytest.raises(DatasetError, match=words):
         load_dataset(folder, "test")
+
+
+def test_a_document_without_text_is_left_out_and_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with (folder / "corpus.jsonl").open("a") as stream:
+        stream.write('{"_id": "d5", "title": "", "text": ""}\n')
+    assert len(load_dataset(folder, "test").passages) == 4
+    assert "line 5 has no text" in capsys.readouterr().err
 
 
 def test_a_missing_data_set_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,7 +131,8 @@ def test_hybrid_beats_both_arms_on_the_seed_questions(
     assert ndcg["hybrid"] >= 0.94
     assert ndcg["hybrid"] > max(ndcg["bm25"], ndcg["dense"])
     assert "seed, split test: 45 documents, 45 queries" in capsys.readouterr().out
-    lines = (tmp_path / "run.txt").read_text().splitlines()
-    assert {line.split()[5] for line in lines} == {"citewell-bm25", "citewell-dense", "citewell-hybrid"}
+    for name in ("bm25", "dense", "hybrid"):
+        lines = (tmp_path / f"run.{name}.txt").read_text().splitlines()
+        assert {line.split()[5] for line in lines} == {f"citewell-{name}"}
     assert main([*arguments, "--retriever", "hybrid"]) == 0  # from the index that was kept
     assert "indexing" not in capsys.readouterr().err

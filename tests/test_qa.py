@@ -180,6 +180,17 @@ def test_a_follow_up_is_searched_with_the_question_it_leans_on() -> None:
     assert search_text("what about surgery?", ()) == "what about surgery?"
 
 
+def test_confidence_is_that_of_the_first_quote_however_many_are_asked_for(answerer: Answerer) -> None:
+    assert len({answerer.ask("what is sciatica?", top_k=k).confidence for k in (1, 3, 20)}) == 1
+
+
+def test_full_width_and_decomposed_letters_are_read(answerer: Answerer) -> None:
+    plain = answerer.ask("what is sciatica?").quotes
+    assert answerer.ask("ｗｈａｔ ｉｓ ｓｃｉａｔｉｃａ？").quotes == plain
+    accented = answerer.ask("what is legg-calv\u00e9-perthes disease?").quotes
+    assert answerer.ask("what is legg-calve\u0301-perthes disease?").quotes == accented
+
+
 def test_history_reaches_the_answer(answerer: Answerer) -> None:
     answer = answerer.ask("what are its symptoms?", ["what is paget's disease of bone?"])
     assert answer.status == "answered"

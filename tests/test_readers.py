@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import json
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
@@ -99,6 +100,8 @@ def test_offsets_count_code_points_of_the_decoded_file_without_its_byte_order_ma
     folder = tmp_path_factory.mktemp("source")
     data = (codecs.BOM_UTF8 if mark else b"") + text.encode("utf-8")
     for name in ("a.txt", "a.md"):
+        if name == "a.md" and re.search(r"^\s*(?:-+|=+)\s*$", normalise(text), re.MULTILINE):
+            continue  # an underline makes the line above it a heading, which is no text
         found = read_bytes(folder, name, data)
         assert found
         for item in passages(found):

@@ -19,12 +19,14 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from starlette.testclient import TestClient
 
 from index.local import LocalIndex
 from index.storage import current_generation
 from qa.policy import DISCLAIMER
 from server import listen
 from tests.conftest import PROJECT, free_port, running_server
+from web.rest import create_app
 
 QUESTION = "why are office workers' hip flexors so tight?"
 
@@ -322,3 +324,22 @@ def test_a_connection_that_says_nothing_is_no_harm(server_url: str) -> None:
     parts = urlsplit(server_url)
     with socket.create_connection((parts.hostname or "", parts.port or 0)):
         assert httpx.get(f"{server_url}/live").status_code == 200
+
+
+def test_a_failure_has_the_one_error_shape_and_the_security_headers(caplog: pytest.LogCaptureFixture) -> None:
+    app = create_app(lambda: pytest.fail("never loaded"))
+
+    @app.get("/broken")
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    response = TestClient(app, raise_server_exceptions=False).get("/broken")
+    assert (response.status_code, response.headers["content-type"]) == (500, "application/problem+json")
+    assert "its log says how" in response.json()["detail"]
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_health_answers_head_requests(client: httpx.Client) -> None:
+    assert client.head("/live").status_code == 200
+    assert client.head("/ready").status_code == 200

@@ -10,7 +10,7 @@ import pytest
 
 from corpus.passage import Passage
 from corpus.read import read_sources
-from index.build import Collected, build_index
+from index.build import Collected, build_index, require_target
 from index.encoder import Encoder
 from index.local import LocalIndex, verify_index
 from index.passages import check_passages
@@ -210,3 +210,27 @@ def test_ids_are_the_same_after_a_rebuild(built: Path, tmp_path: Path) -> None:
     old = {json.loads(line)["id"] for line in (current_generation(built) / "passages.jsonl").read_text().splitlines()}
     new = {json.loads(line)["id"] for line in (current_generation(again) / "passages.jsonl").read_text().splitlines()}
     assert old < new
+
+
+def test_a_manifest_that_lies_about_encoder_or_corpus_is_found(built: Path) -> None:
+    manifest = read_manifest(current_generation(built))
+    edit_manifest(built, corpus_digest="0" * 64)
+    assert verify_index(built) == ["the manifest's corpus digest is not that of the passages"]
+    edit_manifest(built, encoder={**manifest.encoder, "name": "another-model"})
+    with pytest.raises(StorageError, match="names another encoder than the index holds"):
+        LocalIndex.open(built)
+
+
+def test_a_manifest_that_leaves_files_or_counts_out_is_refused(built: Path) -> None:
+    edit_manifest(built, counts={})
+    with pytest.raises(StorageError, match="has 2 passages, expected None"):
+        LocalIndex.open(built)
+    edit_manifest(built, files={})
+    with pytest.raises(StorageError, match=r"does not list passages\.jsonl"):
+        LocalIndex.open(built)
+
+
+def test_an_index_is_not_built_within_its_own_source(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="lies within the source"):
+        require_target(tmp_path / "texts" / "index", [tmp_path / "texts"])
+    require_target(tmp_path / "index", [tmp_path / "texts", tmp_path / "a.txt"])

@@ -3,6 +3,7 @@
 Nothing here answers a question; no question text is ever put in a log line or an error.
 """
 
+import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -63,17 +64,13 @@ def install_errors(app: FastAPI) -> None:
         title = HTTPStatus(error.status_code).phrase
         return problem_response(Problem(error.status_code, title, str(error.detail), headers=error.headers))
 
-    @app.exception_handler(Exception)
-    async def on_crash(_: Request, __: Exception) -> JSONResponse:
-        return problem_response(Problem(500, "Internal error", "The server failed to answer. The failure is in its log."))
-
 
 def describe_validation(error: RequestValidationError) -> str:
     """Say which fields were refused and why, without repeating what was sent."""
     parts = []
     for item in error.errors()[:5]:
         where = ".".join(str(part) for part in item["loc"] if part != "body") or "body"
-        parts.append(f"{where}: {item['msg']}")
+        parts.append(f"{where}: {item['msg'].removeprefix('Value error, ')}")
     return "; ".join(parts)
 
 
@@ -111,6 +108,12 @@ class _Exchange:
             await app(self._scope, self.receive, self.send)
         except _TooLarge:
             pass
+        except Exception:
+            if self._started:
+                raise
+            logging.getLogger(__name__).exception("a request failed")
+            response = problem_response(Problem(500, "Internal error", "The server failed; its log says how."))
+            await response(self._scope, self._receive, self.send)
         if self._refused and not self._started:
             detail = f"The request body is limited to {self._max_body:,} bytes."
             response = problem_response(Problem(413, "Body too large", detail, headers={"Connection": "close"}))

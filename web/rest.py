@@ -14,7 +14,6 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from corpus.passage import Passage, Reference
-from corpus.text import has_lone_surrogates
 from index.storage import Manifest
 from qa.answer import Answer, Disclaimer, Found, IndexRef
 from qa.answerer import DEFAULT_TOP_K, MAX_QUESTION, MAX_TOP_K, Answerer, QuestionError
@@ -46,8 +45,6 @@ class _Body(BaseModel):
     def _readable(cls, value: str) -> str:
         if not value.strip():
             raise ValueError("the question is blank")
-        if has_lone_surrogates(value):
-            raise ValueError("the question holds lone surrogates, which are not text")
         return value
 
 
@@ -143,13 +140,13 @@ def index_info(answerer: Ready) -> JSONResponse:
     return JSONResponse(answerer.index.manifest.record())
 
 
-@router.get("/live")
+@router.api_route("/live", methods=["GET", "HEAD"])
 async def live() -> dict[str, str]:
     """Say that the process is up, whether or not it can answer yet."""
     return {"status": "live"}
 
 
-@router.get("/ready", responses={503: _ERRORS[503]})
+@router.api_route("/ready", methods=["GET", "HEAD"], responses={503: _ERRORS[503]})
 async def ready(answerer: Ready) -> dict[str, str]:
     """Say that a warm query has been answered; 503 before."""
     return {"status": "ready", "generation": answerer.reference.generation}

@@ -18,7 +18,7 @@ from corpus.readers.source import Place, SourceError, SourceFile, make_passage
 from corpus.text import has_lone_surrogates, normalise, normalise_wrapped
 
 _FRONT_MATTER = re.compile(r"---[ \t]*\r?\n((?:.*?\r?\n)??)(?:---|\.\.\.)[ \t]*(?:\r?\n|$)", re.DOTALL)
-_REFERENCES = re.compile(r"^References:[ \t]*$", re.MULTILINE)
+_REFERENCES = re.compile(r"^References:[ \t]*\r?$", re.MULTILINE)
 _REFERENCE = re.compile(r"[ \t]*[-*+] (?P<item>.*)")
 _LINKED = re.compile(r"\[(?P<title>[^\]]+)\]\((?P<url>\S+?)\)(?:,\s*(?P<publisher>.+))?")
 _ALIASES = {

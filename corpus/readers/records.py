@@ -14,6 +14,8 @@ from corpus.passage import Passage, Reference
 from corpus.readers.source import Place, SourceError, SourceFile, Unreadable, make_passage
 from corpus.text import has_lone_surrogates, normalise
 
+# How the reason of a record without text ends.
+NO_TEXT = "has no text"
 NAMES = {
     "id": ("_id", "id", "docid", "doc_id"),
     "text": ("text", "passage", "contents", "content", "answer", "body"),
@@ -109,7 +111,7 @@ def _passage(source: SourceFile, place: Place, record: Mapping[str, Any], where:
     if any(has_lone_surrogates(value) for value in (*fields.values(), *named)):
         return Unreadable(source.name, place.start, place.end, f"{where} holds lone surrogates, which are not text")
     if not fields.get("text"):
-        return Unreadable(source.name, place.start, place.end, f"{where} has no text")
+        return Unreadable(source.name, place.start, place.end, f"{where} {NO_TEXT}")
     document = fields.pop("id", "") or source.name
     return make_passage(source, Place(document, place.start, place.end), fields.pop("text"), fields, references=references)
 
