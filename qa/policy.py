@@ -1,7 +1,7 @@
 """When to answer and when to abstain, and every fixed sentence of ours that a reader sees.
 
-The confidence is a first, honest estimate: a logistic function of the similarity between the question and the best
-passage, fitted on labelled tuning questions for the default encoder (docs/retrieval.md says how and how well it holds).
+The confidence is a first, honest estimate: a logistic function of the similarity between the question and the first
+hit, fitted on labelled tuning questions for the default encoder (docs/retrieval.md says how and how well it holds).
 For another encoder it is not calibrated.
 """
 
