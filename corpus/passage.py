@@ -82,6 +82,13 @@ class Chunk:
         return self.passage.text[self.start : self.end]
 
 
+def trimmed(text: str, span: Span) -> Span:
+    """Return the span without the white space at its ends; empty where it holds nothing else."""
+    body = text[span.start : span.end]
+    start = span.start + len(body) - len(body.lstrip())
+    return Span(start, max(start, span.end - (len(body) - len(body.rstrip()))))
+
+
 def passage_id(*parts: str) -> str:
     """Return 16 hexadecimal digits that depend on the given parts alone.
 

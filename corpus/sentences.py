@@ -7,7 +7,7 @@ CJK full stops added; they do not know the abbreviations of other languages.
 import re
 from collections.abc import Iterator
 
-from corpus.passage import Span
+from corpus.passage import Span, trimmed
 
 # Titles, Latin and measures that are followed by a capital letter or a digit without ending a sentence.
 ABBREVIATIONS = frozenset(
@@ -32,7 +32,8 @@ _INITIALS = re.compile(r"(?:[A-Za-z]\.)+[A-Za-z]$")
 
 def split_sentences(text: str) -> tuple[Span, ...]:
     """Return the sentences' ranges in order; they don't overlap, are trimmed, and leave out nothing but white space."""
-    return tuple(span for line in _lines(text) for span in _split_line(text, line))
+    spans = (trimmed(text, span) for line in _lines(text) for span in _split_line(text, line))
+    return tuple(span for span in spans if span.start < span.end)
 
 
 def _lines(text: str) -> Iterator[Span]:
@@ -45,9 +46,9 @@ def _split_line(text: str, line: Span) -> Iterator[Span]:
     for found in _BORDER.finditer(text, line.start, line.end):
         before = text[max(start, found.start() - LONGEST_WORD) : found.start()]
         if found["cjk"] or found["glued"] or _ends_sentence(before, found):
-            yield from _trimmed(text, Span(start, found.end()))
+            yield Span(start, found.end())
             start = found.end()
-    yield from _trimmed(text, Span(start, line.end))
+    yield Span(start, line.end)
 
 
 def _ends_sentence(before: str, found: re.Match[str]) -> bool:
@@ -65,11 +66,3 @@ def _ends_sentence(before: str, found: re.Match[str]) -> bool:
     if len(word) == 1 and word.isupper():  # an initial in a name; "vitamin D. The ..." goes on with a starter
         return following.lower() in STARTERS and word != "I"
     return word.lower() not in ABBREVIATIONS
-
-
-def _trimmed(text: str, span: Span) -> Iterator[Span]:
-    body = text[span.start : span.end]
-    start = span.start + len(body) - len(body.lstrip())
-    end = span.end - (len(body) - len(body.rstrip()))
-    if start < end:
-        yield Span(start, end)

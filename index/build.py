@@ -110,7 +110,7 @@ def build_index(
         chunks = [chunk_all(passage, encoder) for passage in collected.passages]
         truncated = _write(collected.passages, chunks, encoder, folder, progress)
         manifest = _manifest(collected, chunks, encoder, folder, truncated)
-        publish(index, folder, manifest)
+        publish(index, folder=folder, manifest=manifest)
     seconds = time.monotonic() - begun
     count = sum(len(own) for own in chunks)
     return Report(

@@ -40,7 +40,7 @@ def standardise(scores: Floats) -> Floats:
     return standard
 
 
-def fuse(chunk: Floats, sentence: Floats, lexical: Floats, weights: Weights) -> Floats:
+def fuse(weights: Weights, *, chunk: Floats, sentence: Floats, lexical: Floats) -> Floats:
     """Return one score for each candidate, all arrays of shape (n,): the weighted mean of the standardised scores.
 
     It is squashed into 0..1 by the logistic function, which keeps the order: 0.5 is an average candidate of the question.

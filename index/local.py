@@ -138,7 +138,7 @@ class LocalIndex:
         similarity = self._dense.scores(query, candidates)
         sentences = self._sentence_scores(query, candidates)
         top = np.array([own.max(initial=0.0) for own in sentences], np.float32)
-        scores = fuse(similarity, top, bm25[candidates], weights)
+        scores = fuse(weights, chunk=similarity, sentence=top, lexical=bm25[candidates])
         order = np.lexsort((candidates, -scores))[:k]
         dense_ranks, lexical_ranks = _ranks(near), _ranks(matched)
         return [

@@ -1,7 +1,7 @@
 """Where a model's files come from: a local folder, the default model's package, or the hub; and what they are.
 
-An encoder that an index was already built with is used again while the model's weights are the same, so that a rebuild
-needs neither torch nor an export. Exporting is export.py's work.
+An encoder that an index was already built with is used again while the model's weights, settings and vocabulary are the
+same, so that a rebuild needs neither torch nor an export. Exporting is export.py's work.
 """
 
 import hashlib
@@ -88,7 +88,7 @@ def config_checksum(folder: Path) -> str:
 def encoder_source(name: str, *indexes: Path) -> Callable[[Path], Encoder]:
     """Return what puts a model's encoder into a folder and opens it there; raise ModelError if there is no such model.
 
-    An undamaged export of the same weights in one of the ``indexes`` is copied instead of made again.
+    An undamaged export of the same model in one of the ``indexes`` is copied instead of made again.
     """
     found = find_model(name)
 
@@ -107,7 +107,7 @@ def encoder_source(name: str, *indexes: Path) -> Callable[[Path], Encoder]:
 
 
 def exported_before(found: ModelFolder, index: Path) -> Path | None:
-    """Return the live generation's encoder folder if it is an undamaged export of the same weights, else None."""
+    """Return the live generation's encoder folder if it is an undamaged export of the same weights and settings, else None."""
     try:
         folder = current_generation(index)
         manifest = read_manifest(folder)

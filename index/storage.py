@@ -136,7 +136,7 @@ def _remove_abandoned(index: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def publish(index: Path, folder: Path, manifest: Manifest) -> Path:
+def publish(index: Path, *, folder: Path, manifest: Manifest) -> Path:
     """Sync a finished folder, give it its name, point the index at it, and drop all but it and the one before."""
     (folder / MANIFEST).write_text(json.dumps(manifest.record(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for path in (*folder.rglob("*"), folder):
@@ -145,7 +145,7 @@ def publish(index: Path, folder: Path, manifest: Manifest) -> Path:
     folder.rename(target)
     _sync(target.parent)
     previous = _read_pointer_or_none(index)
-    _swap_pointer(index, manifest.generation, previous)
+    _swap_pointer(index, current=manifest.generation, previous=previous)
     for old in (index / GENERATIONS).iterdir():
         if old.name not in (manifest.generation, previous):
             shutil.rmtree(old, ignore_errors=True)
@@ -161,7 +161,7 @@ def rollback(index: Path) -> str:
         previous = pointer["previous"]
         if previous is None or not (index / GENERATIONS / previous).is_dir():
             raise StorageError(f"{index} keeps no earlier generation to roll back to")
-        _swap_pointer(index, previous, pointer["current"])
+        _swap_pointer(index, current=previous, previous=pointer["current"])
         return previous
 
 
@@ -172,7 +172,7 @@ def _read_pointer_or_none(index: Path) -> str | None:
         return None
 
 
-def _swap_pointer(index: Path, current: str, previous: str | None) -> None:
+def _swap_pointer(index: Path, *, current: str, previous: str | None) -> None:
     temporary = index / f".{POINTER}-{secrets.token_hex(4)}"
     temporary.write_text(json.dumps({"current": current, "previous": previous}) + "\n", encoding="utf-8")
     _sync(temporary)

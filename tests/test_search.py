@@ -1,7 +1,6 @@
 """Dense, lexical and fused search against second implementations, and the local index with exact, arithmetic scores."""
 
 import math
-import re
 import statistics
 from collections import Counter
 from pathlib import Path
@@ -130,7 +129,7 @@ def fuse_by_hand(arms: list[list[float]], weights: list[float]) -> list[float]:
 @given(st.lists(st.tuples(*[st.floats(-5, 5, width=16)] * 3), min_size=2, max_size=20), st.sampled_from([HYBRID, DENSE, BM25]))
 def test_fusion_matches_a_second_implementation(rows: list[tuple[float, float, float]], weights: Weights) -> None:
     arms = [np.array(column, np.float32) for column in zip(*rows, strict=True)]
-    found = fuse(arms[0], arms[1], arms[2], weights)
+    found = fuse(weights, chunk=arms[0], sentence=arms[1], lexical=arms[2])
     expected = fuse_by_hand([arm.tolist() for arm in arms], [weights.chunk, weights.sentence, weights.lexical])
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert ((found >= 0) & (found <= 1)).all()
@@ -140,7 +139,7 @@ def test_standardised_scores_of_nothing_and_of_equals() -> None:
     assert standardise(np.zeros(0, np.float32)).size == 0
     assert standardise(np.full(3, 0.1, np.float32)).tolist() == [0, 0, 0]
     single = np.full(1, 0.3, np.float32)
-    assert fuse(single, single, single, HYBRID).tolist() == [0.5]
+    assert fuse(HYBRID, chunk=single, sentence=single, lexical=single).tolist() == [0.5]
 
 
 def test_a_hit_carries_both_arms_and_exact_scores(index: LocalIndex) -> None:
@@ -180,8 +179,7 @@ def test_an_unknown_question_finds_no_words(index: LocalIndex) -> None:
 def test_k_is_kept_and_ties_go_by_order(index: LocalIndex) -> None:
     hits = index.search("pain", 2, weights=Weights(0.0, 0.0, 1.0))
     assert len(hits) == 2
-    texts = [re.escape(hit.chunk.text) for hit in index.search("", 4)]
-    assert texts == [re.escape(text) for text in TEXTS]
+    assert [hit.chunk.text for hit in index.search("", 4)] == list(TEXTS)
 
 
 def test_passages_and_neighbours(index: LocalIndex) -> None:

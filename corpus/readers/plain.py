@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from corpus.lists import may_be_item, starts_item
-from corpus.passage import Passage, Span
+from corpus.passage import Passage, Span, trimmed
 from corpus.readers.source import Place, SourceFile, make_passage
 from corpus.text import normalise, normalise_wrapped
 
@@ -24,7 +24,7 @@ def read_plain(source: SourceFile) -> Iterator[Passage]:
     pattern, normal = (_BLOCK, normalise_wrapped) if wrapped else (_LINE, normalise)
     pieces = [Span(m.start(), m.end()) for m in pattern.finditer(text) if m.group().strip()]
     for span in _with_lists(text, pieces):
-        span = _trimmed(text, span)
+        span = trimmed(text, span)
         body = normal(source.text[span.start : span.end])
         if body:
             yield make_passage(source, Place(source.name, span.start, span.end), body, {})
@@ -59,8 +59,3 @@ def _belongs(lines: list[str], lead: str) -> bool:
     if starts_item(lines[0]):
         return not starts_item(lead) or all(may_be_item(line, lead) for line in lines)
     return lead.endswith(":") and all(starts_item(line) or may_be_item(line, lead) for line in lines)
-
-
-def _trimmed(text: str, span: Span) -> Span:
-    body = text[span.start : span.end]
-    return Span(span.start + len(body) - len(body.lstrip()), span.end - len(body) + len(body.rstrip()))
