@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from index.vocabulary import WORD, plain
+
 _LIST = Path(__file__).with_name("lay_terms.toml")
 _WHOSE = frozenset("my his her your our their its the a an me mum's dad's".split())
 
@@ -29,18 +31,34 @@ class LayTerm:
 
 
 @lru_cache(maxsize=1)
+def _table() -> dict[str, object]:
+    return tomllib.loads(_LIST.read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=1)
 def lay_terms() -> dict[str, tuple[LayTerm, ...]]:
     """Return the list's phrases by their first word, the longest first; raise LayTermsError where it is malformed."""
     by_first: dict[str, list[LayTerm]] = {}
-    for term in _read(tomllib.loads(_LIST.read_text(encoding="utf-8"))):
+    for term in read_terms(_table()):
         by_first.setdefault(term.phrase[0], []).append(term)
     return {first: tuple(sorted(terms, key=lambda term: -len(term.phrase))) for first, terms in by_first.items()}
 
 
 @lru_cache(maxsize=1)
+def texting() -> dict[str, str]:
+    """Return the everyday words behind forms typed for short on purpose ("wot"), which no spelling rule would find."""
+    found = _table().get("texting", {})
+    if not isinstance(found, dict) or not all(isinstance(meant, str) for meant in found.values()):
+        raise LayTermsError(f"{_LIST.name}: expected [texting] with a string for each form, found {found!r}")
+    return found
+
+
+@lru_cache(maxsize=1)
 def lay_words() -> frozenset[str]:
-    """Return every word that stands in a lay phrase: right as it is, whatever the corpus holds."""
-    return frozenset(word for terms in lay_terms().values() for term in terms for word in term.phrase)
+    """Return every word of the list, lay or medical: right as it is, whatever the corpus holds."""
+    terms = [term for own in lay_terms().values() for term in own]
+    phrases = [" ".join(term.phrase) for term in terms] + [name for term in terms for name in term.names]
+    return frozenset(plain(word) for phrase in phrases for word in WORD.findall(phrase))
 
 
 def matches(words: Sequence[str]) -> Iterator[tuple[int, int, tuple[str, ...]]]:
@@ -82,7 +100,8 @@ def _singulars(word: str) -> list[str]:
     return forms
 
 
-def _read(table: dict[str, object]) -> Iterator[LayTerm]:
+def read_terms(table: dict[str, object]) -> Iterator[LayTerm]:
+    """Yield the phrases of a list as read from TOML, or raise LayTermsError."""
     for entry in _entries(table, "lay"):
         for phrase in _strings(entry, "say"):
             words = tuple(phrase.split())

@@ -15,7 +15,7 @@ REACH = 2
 LONG_NAME = 9
 # Endings by which names of medicines are formed (WHO's stems and a few older ones), for names that are not listed.
 _STEM = re.compile(
-    r".{3,}(?:olol|[aeo]pril|sartan|statin|mab|tinib|ciclib|rafenib|zepam|zolam|azole|cillin|[mt]ycin|micin|floxacin|oxacin"
+    r".{2,}(?:olol|[aeo]pril|sartan|statin|mab|tinib|ciclib|rafenib|zepam|zolam|azole|cillin|[mt]ycin|micin|floxacin|oxacin"
     r"|profen|fenac|oxicam|coxib|codone|morphone|fentan[iy]l|caine|triptan|gliptin|gliflozin|glutide|glitazone|dron(?:ate|ic)"
     r"|tidine|setron|[aiou]vir|parin|xaban|gatran|thiazide|semide|lukast|[mx]eterol|dipine|zosin|barbital|oxetine|triptyline"
     r"|cycline|limus|platin|taxel|rubicin|zomib|parib|gepant|orexant|nisolone|nisone|zodone|racetam)"
@@ -44,6 +44,8 @@ def slip_of(word: str, names: dict[str, int]) -> str | None:
     if len(likely) != 1:
         return None
     ((name, distance),) = likely.items()
+    if is_medicine(word) and word[-4:] != name[-4:]:  # the ending is whole: it names another substance
+        return None
     if distance == 1:
         return name
     same_ends = word[:2] == name[:2] and word[-2:] == name[-2:]

@@ -2,8 +2,9 @@
 
 A known word is left alone. For another, every word within two edits is a reading, weighed by how easily the slip happens
 and how often the word is seen; the likeliest is taken only where it is clearly so, and never across a medical prefix or
-ending ("hypo-" to "hyper-", "-osis" to "-itis") or from one medicine to another. The weights were chosen on slips made of
-the words of eval medquad train and on its and eval pages' right words, by benchmarks/misspelling.py.
+ending ("hypo-" to "hyper-", "-osis" to "-itis") or from one medicine to another. The weights were chosen for few wrong
+words on slips made in eval seed, eval pages and medquad train (benchmarks/misspelling.py), and for few changes in the
+right words of medquad train and scifact train.
 """
 
 import math
@@ -16,19 +17,31 @@ from index.medicines import REACH, is_medicine, medicines, slip_of
 from index.vocabulary import Vocabulary, english, sound
 
 # How much of a word's probability comes from the corpus, the rest from English at large.
-CORPUS_SHARE = 0.5
-# Nats that one whole slip costs: about one word in 400 has a given slip.
+CORPUS_SHARE = 0.8
+# Nats that one whole slip costs.
 SLIP = 6.0
+# Nats by which a seldom word that is none of the corpus is likelier meant as it stands than its frequency says.
+REAL_WORD = 5.0
 # The likeliest reading is taken when it holds this share of all readings' probability.
-SURE = 0.6
-# Readings weighed in full, the nearest and most frequent.
-READINGS = 24
-# The dearest slip taken, in whole slips, by the letters of the word typed.
-_DEAREST = {3: 1.0, 4: 1.3, 5: 1.5, 6: 2.2, 7: 2.4}
-_DEAREST_LONG = 2.6
-# A seldom word that is no word of the corpus may be a slip of one this frequent in English ("wat", "wen").
-EVERYDAY = 400_000_000
-EVERYDAY_RATIO = 200
+SURE = 0.7
+# Letters of a word up to which one edit is weighed, and from which sounds may differ by one.
+SHORT = 5
+LONG = 7
+# The dearest slip taken, in whole slips, by the letters of the word typed; and the dearest slight one.
+_DEAREST = {3: 1.0, 4: 1.3, 5: 1.5, 6: 1.8, 7: 1.9}
+_DEAREST_LONG = 2.0
+SLIGHT = 1.0
+# What it costs to write another spelling of the same sound, and of nearly the same.
+SAME_SOUND = 0.9
+LIKE_SOUND = 1.8
+# A word of the corpus is frequent from this share of the chunks on; an English word common from this count on.
+FREQUENT = 0.005
+COMMON = 3_000_000
+EVERYDAY = 20_000_000
+# Chunks that hold a word before a word written as a name is taken for a slip of it.
+NAMED = 3
+# Power of a word's probability that counts: a slip of a word that matters is worth more than one of "for" or "after".
+DAMPING = 0.6
 _VOWELS = frozenset("aeiouy")
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _ALIKE = frozenset(frozenset(pair) for pair in "cs ck sz fv gj dt mn bp ei ea ao iy xs kq".split())
@@ -55,8 +68,6 @@ class Speller:
         self._kept = frozenset(kept)
         names = sorted(medicines())
         self._names = Vocabulary(names, [1] * len(names), chunks=0)
-        everyday = [word for word in self._english if self._english.count(word) >= EVERYDAY and len(word) > 3]
-        self._frequent = Vocabulary(everyday, [self._english.count(word) for word in everyday], chunks=0)
 
     def known(self, word: str) -> bool:
         """Say whether the word, lower case, stands in the corpus, in English, among medicines, or is kept; also inflected."""
@@ -65,73 +76,96 @@ class Speller:
     def _listed(self, word: str) -> bool:
         return word in self._corpus or word in self._english or word in self._kept or word in self._names
 
-    def correct(self, word: str) -> str | None:
-        """Return the word meant by a lower-case word without possessive ending, or None to leave it."""
+    def correct(self, word: str, *, name: bool = False) -> str | None:
+        """Return the word meant by a lower-case word without possessive ending, or None to leave it.
+
+        A word written as a ``name`` is changed only by a slight slip of a frequent word of the corpus.
+        """
         if len(word) < 3 or not word.isascii() or is_negation(word):
             return None
         if self.known(word):
-            return self._everyday(word)
-        reach = 1 if len(word) <= 5 else REACH
-        near = {**self._english.near(word, reach), **self._corpus.near(word, reach)}
+            return None if name else self._seldom(word)
+        names = self._names_near(word)
+        nearest = min(names.values(), default=REACH + 1)
+        for reach in (1,) if len(word) <= SHORT or name else (1, REACH):
+            others = self._others(word, reach)
+            if is_medicine(word) or nearest <= reach:
+                return slip_of(word, names) if nearest <= reach and not others else None
+            if found := self._likeliest(word, others, name=name):
+                return found
+        return None
+
+    def _names_near(self, word: str) -> dict[str, int]:
+        """Return the names of medicines within reach, listed or of the corpus, and their distances."""
+        reach = 1 if len(word) <= SHORT else REACH
         names = self._names.near(word, reach)
-        names |= {name: apart for name, apart in near.items() if is_medicine(name)}
-        others = {other: apart for other, apart in near.items() if other not in names and _same_kind(word, other)}
-        nearest_name = min(names.values(), default=REACH + 1)
-        nearest_other = min(others.values(), default=REACH + 1)
-        if names and (nearest_name <= nearest_other or is_medicine(word)):
-            return slip_of(word, names) if nearest_name < nearest_other else None
-        if is_medicine(word):
-            return None
-        return self._likeliest(word, {other for other, apart in others.items() if apart < nearest_name}) or self.alike(word)
+        if names or is_medicine(word):
+            names |= {other: apart for other, apart in self._corpus.near(word, reach).items() if is_medicine(other)}
+        return names
+
+    def _others(self, word: str, reach: int) -> dict[str, float]:
+        """Return the words within reach that are no medicines, and what it costs to mistype each so."""
+        near = self._english.near(word, reach).keys() | self._corpus.near(word, reach).keys()
+        costs = {other: slip_cost(word, other) for other in near if not is_medicine(other)}
+        if reach == REACH and len(word) > SHORT:
+            alike = (other for other in self._corpus.alike(word, 1 if len(word) >= LONG else 0) if not is_medicine(other))
+            own = sound(word)
+            for other in alike:
+                costs[other] = min(costs.get(other, math.inf), SAME_SOUND if sound(other) == own else LIKE_SOUND)
+        return {other: cost for other, cost in costs.items() if not is_negation(other)}
 
     def split(self, word: str) -> str | None:
-        """Return two words of the corpus that were typed as one, or None."""
-        best, chance = None, 0.0
+        """Return two frequent words of the corpus that were typed as one, or None."""
+        least = max(2, FREQUENT * self._corpus.chunks)
+        best, most = None, 0
         for at in range(3, len(word) - 2):
-            left, right = word[:at], word[at:]
-            if left in self._corpus and right in self._corpus and left in self._english and right in self._english:
-                share = self._corpus.count(left) * self._corpus.count(right)
-                if share > chance:
-                    best, chance = f"{left} {right}", share
+            left, right = self._corpus.count(word[:at]), self._corpus.count(word[at:])
+            if min(left, right) >= least and left * right > most:
+                best, most = f"{word[:at]} {word[at:]}", left * right
         return best
 
-    def _likeliest(self, word: str, readings: Iterable[str]) -> str | None:
-        kept = [reading for reading in readings if not is_negation(reading)]
-        if len(kept) > READINGS:
-            kept = sorted(kept, key=lambda reading: (-self._chance(reading), reading))[:READINGS]
-        costs = {reading: slip_cost(word, reading) for reading in kept}
-        weights = {reading: self._chance(reading) * math.exp(-SLIP * cost) for reading, cost in costs.items()}
-        best = max(sorted(weights), key=weights.__getitem__, default=None)
-        if best is None or costs[best] > _DEAREST.get(len(word), _DEAREST_LONG):
+    def _likeliest(self, word: str, costs: dict[str, float], *, name: bool = False) -> str | None:
+        weights = {other: self._chance(other) * math.exp(-SLIP * cost) for other, cost in costs.items()}
+        if word in self._english or word in self._corpus:
+            weights[word] = self._chance(word) * math.exp(REAL_WORD)
+        best = max(sorted(weights), key=weights.__getitem__, default=word)
+        if best == word or weights[best] < SURE * sum(weights.values()) or not _same_kind(word, best):
             return None
-        if len(word) == 3 and best not in self._corpus:
-            return None
-        return best if weights[best] >= SURE * sum(weights.values()) else None
+        dearest = SLIGHT if name else _DEAREST.get(len(word), _DEAREST_LONG)
+        return best if costs[best] <= dearest and self._worth(word, best, costs[best], name=name) else None
+
+    def _worth(self, word: str, best: str, cost: float, *, name: bool) -> bool:
+        """Say whether the reading is one to search for: a word of the corpus, or a common one slightly mistyped."""
+        count = max(self._corpus.count(form) for form in _base_forms(best))
+        if name:
+            return len(word) >= LONG and count >= NAMED
+        if len(word) == 3:
+            return count >= FREQUENT * self._corpus.chunks
+        if count or best in self._kept:
+            return True
+        return cost <= SLIGHT and self._english.count(best) >= (COMMON if len(word) > SHORT else EVERYDAY)
 
     def _chance(self, word: str) -> float:
         corpus = self._corpus.count(word) / self._corpus.total
-        return CORPUS_SHARE * corpus + (1 - CORPUS_SHARE) * self._english.count(word) / self._english.total
+        whole = CORPUS_SHARE * corpus + (1 - CORPUS_SHARE) * self._english.count(word) / self._english.total
+        return float(whole**DAMPING)
 
-    def _everyday(self, word: str) -> str | None:
-        """Return the everyday word of which a seldom word, unknown to the corpus, is most likely a slip, or None."""
-        if word in self._corpus or word in self._kept or word in self._names or word not in self._english:
+    def _seldom(self, word: str) -> str | None:
+        """Return the far more frequent word of the corpus of which a word seldom seen is most likely a slip, or None."""
+        if word in self._kept or word in self._names or is_medicine(word) or word not in self._english:
             return None
-        seen = EVERYDAY_RATIO * self._english.count(word)
-        near = (other for other in self._frequent.near(word, 1) if self._frequent.count(other) >= seen)
-        return self._likeliest(word, [other for other in near if other in self._corpus])
+        if word in self._corpus or len(word) > LONG:
+            return None
+        near = {
+            other for other in self._corpus.near(word, 1) if not is_medicine(other) and other not in (word + "s", word[:-1])
+        }
+        costs = {other: slip_cost(word, other) for other in near if not is_negation(other)}
+        return self._likeliest(word, costs)
 
     def alike(self, word: str) -> str | None:
-        """Return the one word of the corpus that sounds like the word, or None."""
-        if len(word) < 6:
-            return None
-        near = self._corpus.alike(word, 1 if len(word) >= 7 else 0)
-        near = {other: apart for other, apart in near.items() if len(other) >= 5 and _same_kind(word, other)}
-        if not near or any(is_medicine(other) for other in near):
-            return None
-        nearest = min(near.values())
-        best = [other for other, apart in near.items() if apart == nearest and sound(other)[0] == sound(word)[0]]
-        best.sort(key=lambda other: (-self._corpus.count(other), other))
-        return best[0] if best and len({sound(other) for other in best}) == 1 else None
+        """Return the word of the corpus that sounds just like the word, or None."""
+        costs = dict.fromkeys(self._corpus.alike(word, 0), SAME_SOUND)
+        return None if any(map(is_medicine, costs)) else self._likeliest(word, costs)
 
 
 def is_negation(word: str) -> bool:
@@ -145,7 +179,7 @@ def slip_cost(typed: str, meant: str) -> float:
     swaps = len(steps) - OSA.distance(typed, meant)
     if swaps > 0:
         rest = OSA.distance(typed, meant) - swaps
-        return 0.8 * swaps + 1.1 * rest + (0.6 if typed[0] != meant[0] else 0.0)
+        return 0.8 * swaps + 1.1 * rest
     total = 0.0
     for step in steps:
         if step.tag == "replace":
@@ -165,6 +199,8 @@ def _replace_cost(typed: str, meant: str) -> float:
 
 def _drop_cost(meant: str, at: int) -> float:
     letter = meant[at]
+    if at == len(meant) - 1 and meant.endswith("ing"):  # "hurtin"
+        return 0.4
     if letter in (meant[at - 1 : at], meant[at + 1 : at + 2]):
         return 0.6
     return 0.85 if letter in _VOWELS or letter in "hpr'" else 1.0

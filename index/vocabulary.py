@@ -93,31 +93,33 @@ class Vocabulary:
 
 
 class _Letters:
-    """Words as sets of letters, so that few of them need be compared letter by letter.
+    """Words by length and as sets of letters, so that few of them need be compared letter by letter.
 
     An edit adds at most one letter to a word's set and takes at most one away.
     """
 
     def __init__(self, words: Sequence[str]) -> None:
-        self._words = words
-        self._lengths = np.fromiter((len(word) for word in words), np.int16, len(words))
-        self._sets = _letter_sets(words, self._lengths)
+        lengths = np.fromiter((len(word) for word in words), np.int64, len(words))
+        self._order = np.argsort(lengths, kind="stable")
+        self._words = [words[at] for at in self._order.tolist()]
+        self._lengths = lengths[self._order]
+        self._sets = _letter_sets(self._words, self._lengths)
 
     def near(self, word: str, distance: int) -> list[tuple[int, int]]:
         """Return the positions of the words within the distance, and their distances."""
-        own = _letter_sets([word], np.array([len(word)], np.int16))[0]
-        alike = np.abs(self._lengths - len(word)) <= distance
-        alike &= np.bitwise_count(self._sets & ~own) <= distance
-        alike &= np.bitwise_count(own & ~self._sets) <= distance
+        first = int(np.searchsorted(self._lengths, len(word) - distance))
+        last = int(np.searchsorted(self._lengths, len(word) + distance, "right"))
+        sets, own = self._sets[first:last], _letter_sets([word], np.array([len(word)]))[0]
+        alike = (np.bitwise_count(sets & ~own) <= distance) & (np.bitwise_count(own & ~sets) <= distance)
         found = []
-        for at in np.flatnonzero(alike).tolist():
+        for at in (np.flatnonzero(alike) + first).tolist():
             apart = OSA.distance(word, self._words[at], score_cutoff=distance)
             if apart <= distance:
-                found.append((at, apart))
+                found.append((int(self._order[at]), apart))
         return found
 
 
-def _letter_sets(words: Sequence[str], lengths: npt.NDArray[np.int16]) -> npt.NDArray[np.uint32]:
+def _letter_sets(words: Sequence[str], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:
     """Return each word's letters as bits; anything but a to z shares one bit."""
     if not len(words):
         return np.zeros(0, np.uint32)

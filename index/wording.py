@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from index.lay_terms import lay_words, matches
+from index.lay_terms import lay_words, matches, texting
+from index.medicines import is_medicine
 from index.spelling import Speller, is_negation
 from index.vocabulary import WORD, Vocabulary, plain
 
@@ -87,7 +88,7 @@ class Reworder:
         spelt: list[Change] = []
         at = 0
         while at < len(tokens):
-            joined = self._joined(question, tokens[at : at + 2])
+            joined = self._joined(question, tokens[at : at + 2], shouting)
             token = joined or self._meant(question, tokens[at], shouting)
             at += 2 if joined else 1
             meant.append(token)
@@ -103,25 +104,30 @@ class Reworder:
         if not _may_change(question, token, shouting):
             return token
         bare = token.meant.removesuffix("'s")
-        found = self._speller.correct(bare)
-        if found is None and not self._speller.known(bare):
+        name = _is_name(question, token, shouting)
+        found = texting().get(bare) if bare not in self._vocabulary else None
+        found = found or self._speller.correct(bare, name=name)
+        if found is None and not name and not self._speller.known(bare):
             found = self._speller.split(bare)
-        if found is None or (_is_name(question, token, shouting) and found not in self._vocabulary):
+        if found is None:
             return token
         return _Token(token.start, token.end, token.text, found + token.meant[len(bare) :])
 
-    def _joined(self, question: str, pair: Sequence[_Token]) -> _Token | None:
+    def _joined(self, question: str, pair: Sequence[_Token], shouting: bool) -> _Token | None:
         """Return two neighbouring words as the one word of the corpus that was typed in two, or None."""
         if len(pair) < 2 or not _SPACES.fullmatch(question, pair[0].end, pair[1].start):
             return None
-        unknown = [token.meant for token in pair if not self._speller.known(token.meant)]
-        whole = pair[0].meant + pair[1].meant
-        if not unknown or len(whole) < 7 or any(is_negation(token.meant) for token in pair):
+        words = [token.meant for token in pair]
+        unknown = [word for word in words if not self._speller.known(word)]
+        whole = "".join(words)
+        if not unknown or min(map(len, words)) < 3 or len(whole) < 7 or any(map(is_negation, words)):
             return None
-        found: str | None = whole if whole in self._vocabulary else None
-        if found is None and not any(self._speller.correct(word) for word in unknown):
-            found = self._speller.alike(whole)
-        if found is None:
+        if any(_is_name(question, token, shouting) or not _may_change(question, token, shouting) for token in pair):
+            return None
+        found: str | None = whole
+        if self._vocabulary.count(whole) <= max(map(self._vocabulary.count, words)):
+            found = None if any(map(self._speller.correct, unknown)) else self._speller.alike(whole)
+        if found is None or is_medicine(found):
             return None
         return _Token(pair[0].start, pair[1].end, question[pair[0].start : pair[1].end], found)
 
@@ -171,7 +177,8 @@ def _may_change(question: str, token: _Token, shouting: bool) -> bool:
     if any(char in _NO_WORD_BESIDE or char.isdigit() for char in beside):
         return False
     after = question[token.end : token.end + 2]
-    return not (after[:1] == "." and after[1:].isalnum()) and token.text[1:] in (token.text[1:].lower(), token.text[1:].upper())
+    glued = after[:1] == "." and after[1:].isalnum()
+    return not glued and (token.text.isupper() or token.text[1:] == token.text[1:].lower())
 
 
 def _is_name(question: str, token: _Token, shouting: bool) -> bool:
