@@ -32,6 +32,7 @@ from index.local import CANDIDATES, LocalIndex
 from index.models import DEFAULT_MODEL, ModelError, config_checksum, encoder_source, find_model, weights_checksum
 from index.progress import ProgressBar
 from index.storage import StorageError
+from index.wording import Wording
 
 RETRIEVERS: dict[str, Weights] = {"bm25": BM25, "dense": DENSE, "hybrid": HYBRID}
 # Documents kept in a run for each query.
@@ -193,7 +194,8 @@ def evaluate(index: LocalIndex, dataset: Dataset, retriever: str, relevance_cut:
 def rank_documents(index: LocalIndex, question: str, weights: Weights) -> dict[str, float]:
     """Return the best DEPTH documents and their scores, a document's score being its best chunk's."""
     best: dict[str, float] = {}
-    for hit in index.search(question, 2 * CANDIDATES, weights=weights):
+    wording = index.reword(question) if weights is HYBRID else Wording.as_typed(question)
+    for hit in index.search(wording, 2 * CANDIDATES, weights=weights).hits:
         if len(best) < DEPTH or hit.chunk.passage.document in best:
             best.setdefault(hit.chunk.passage.document, hit.score)
     return best

@@ -20,9 +20,11 @@ from corpus.clean import Rejected, clean
 from corpus.passage import Chunk, Passage, Span
 from corpus.read import read_sources
 from corpus.readers.source import Unreadable
+from index.confidence import calibrate
 from index.dense import write_dense
-from index.encoder import Encoder, PassageInput, Precision, Vectors, comparable
+from index.encoder import MODEL_FILES, Encoder, PassageInput, Precision, Vectors, comparable, open_encoder
 from index.lexical import K1, STEMMER, B, write_lexical
+from index.local import LocalIndex
 from index.passages import corpus_digest, write_passages
 from index.storage import (
     DENSE,
@@ -36,9 +38,11 @@ from index.storage import (
     new_generation,
     publish,
 )
+from index.tokens import TOKENS, TokenWriter
+from index.vocabulary import write_vocabulary
 
 # Tokens of a chunk, heading and special tokens included, where the model reads that many (docs/retrieval.md).
-CHUNK_TOKENS = 256
+CHUNK_TOKENS = 128
 # Tokens a heading may take of a chunk's budget; a longer one is cut for the encoder, never in a citation.
 CONTEXT_TOKENS = 48
 QUERY_PRECISION: Precision = "int8"
@@ -110,12 +114,21 @@ def build_index(
         chunks = [chunk_all(passage, encoder) for passage in collected.passages]
         truncated = _write(collected.passages, chunks, encoder, folder, progress)
         manifest = _manifest(collected, chunks, encoder, folder, truncated)
+        calibrate(LocalIndex(folder, manifest, _serving(encoder, folder / ENCODER))).save(folder)
+        manifest = _manifest(collected, chunks, encoder, folder, truncated)
         publish(index, folder=folder, manifest=manifest)
     seconds = time.monotonic() - begun
     count = sum(len(own) for own in chunks)
     return Report(
         manifest.generation, len(collected.passages), count, collected.rejected, collected.unreadable, round(seconds, 3)
     )
+
+
+def _serving(encoder: Encoder, folder: Path) -> Encoder:
+    """Return the encoder that questions will be served by, so that the calibration holds for it."""
+    if (folder / MODEL_FILES[QUERY_PRECISION]).is_file():
+        return open_encoder(folder, QUERY_PRECISION)
+    return encoder
 
 
 def chunk_all(passage: Passage, encoder: Encoder) -> tuple[Chunk, ...]:
@@ -154,7 +167,10 @@ def _write(
     """Write everything but the manifest; return how many chunks the encoder had to cut short."""
     flat = [chunk for own in chunks for chunk in own]
     write_passages(passages, chunks, folder)
-    write_lexical([f"{chunk.passage.context}\n{chunk.text}" for chunk in flat], folder / LEXICAL)
+    texts = [f"{chunk.passage.context}\n{chunk.text}" for chunk in flat]
+    write_lexical(texts, folder / LEXICAL)
+    write_vocabulary(texts, folder)
+    tokens = TokenWriter()
     vectors: list[Vectors] = []
     sentences: list[np.ndarray[Any, np.dtype[np.float16]]] = []
     truncated = done = 0
@@ -165,12 +181,15 @@ def _write(
         progress(done, len(flat))
 
     for start in range(0, len(flat), ENCODE_STEP):
-        encoded = encoder.encode_passages(chunk_inputs(flat[start : start + ENCODE_STEP], encoder), advance)
+        inputs = chunk_inputs(flat[start : start + ENCODE_STEP], encoder)
+        encoded = encoder.encode_passages(inputs, advance)
+        tokens.add(inputs, encoded.tokens)
         vectors.append(comparable(encoded.chunks, encoder.spec))
         sentences.extend(comparable(own, encoder.spec).astype(np.float16) for own in encoded.sentences)
         truncated += encoded.truncated
     write_dense(np.concatenate(vectors), folder / DENSE)
     np.save(folder / SENTENCE_VECTORS, np.concatenate(sentences))
+    tokens.write(folder / TOKENS)
     return truncated
 
 

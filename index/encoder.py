@@ -1,9 +1,9 @@
 """Text to vectors at serving time: onnxruntime and tokenizers, never torch.
 
 One forward pass over a chunk gives its token vectors; pooled over all tokens they are the chunk vector, pooled over each
-sentence's tokens the sentence vectors ("late chunking", Guenther et al. 2024, arXiv:2409.04701). How to pool, normalise,
-truncate and prompt is what the model's own configuration says, recorded in an EncoderSpec. Making the files this module
-reads is export.py's work.
+sentence's tokens the sentence vectors ("late chunking", Guenther et al. 2024, arXiv:2409.04701). The token vectors
+themselves leave too, for late interaction (tokens.py). How to pool, normalise, truncate and prompt is what the model's own
+configuration says, recorded in an EncoderSpec. Making the files this module reads is export.py's work.
 """
 
 import json
@@ -90,14 +90,39 @@ class PassageInput:
     text: str
     sentences: tuple[Span, ...]
 
+    @property
+    def whole(self) -> str:
+        """The context and the text as one: what token positions count in."""
+        return f"{self.context}\n{self.text}" if self.context else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class TokenVectors:
+    """Contextual vectors of a text's tokens, shape (tokens, dim), not normalised, and the character each token starts at."""
+
+    vectors: Vectors
+    starts: npt.NDArray[np.int64]
+
 
 @dataclass(frozen=True, slots=True)
 class PassageVectors:
-    """``chunks`` has shape (n, dim); ``sentences`` holds one (sentences of chunk i, dim) array for each chunk."""
+    """``chunks`` has shape (n, dim); ``sentences`` holds one (sentences of chunk i, dim) array for each chunk.
+
+    ``tokens`` holds the tokens of each chunk's ``PassageInput.whole``; none where the model gives no token vectors.
+    """
 
     chunks: Vectors
     sentences: tuple[Vectors, ...]
     truncated: int
+    tokens: tuple[TokenVectors, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QueryVectors:
+    """A question's vector, shape (dim,), and its token vectors, from one forward pass."""
+
+    vector: Vectors
+    tokens: TokenVectors
 
 
 class Encoder(Protocol):
@@ -110,8 +135,11 @@ class Encoder(Protocol):
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """Return one vector for each query."""
 
+    def encode_query(self, text: str) -> QueryVectors:
+        """Return the vector and the token vectors of one query."""
+
     def encode_passages(self, inputs: Sequence[PassageInput], progress: Callable[[int], object] = ...) -> PassageVectors:
-        """Return chunk and sentence vectors; ``progress`` is told how many chunks each step finished."""
+        """Return chunk, sentence and token vectors; ``progress`` is told how many chunks each step finished."""
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text, special tokens left out."""
@@ -164,26 +192,35 @@ class OnnxEncoder:
         vectors = [self._pool(self._forward([e]), [e]) for e in encodings]
         return np.concatenate(vectors)
 
+    def encode_query(self, text: str) -> QueryVectors:
+        """Return the vector and the token vectors of one query from one forward pass."""
+        prompt = self._spec.query_prompt
+        encoding = self._tokenizer.encode(prompt + text)
+        tokens = self._forward([encoding])
+        return QueryVectors(self._pool(tokens, [encoding])[0], _own_tokens(tokens[0], encoding, len(prompt)))
+
     def encode_passages(
         self, inputs: Sequence[PassageInput], progress: Callable[[int], object] = ignore_progress
     ) -> PassageVectors:
-        """Return chunk and sentence vectors from one forward pass a chunk, batched by length over the threads."""
+        """Return chunk, sentence and token vectors from one forward pass a chunk, batched by length over the threads."""
         prefixes = [self._prefix(item) for item in inputs]
         encodings = self._tokenizer.encode_batch([p + item.text for p, item in zip(prefixes, inputs, strict=True)])
         chunks = np.zeros((len(inputs), self._spec.dim), np.float32)
         sentences: list[Vectors] = [np.zeros((0, self._spec.dim), np.float32)] * len(inputs)
+        tokens: list[TokenVectors] = [no_tokens(self._spec.dim)] * len(inputs)
 
         def run(batch: list[int]) -> None:
-            tokens = self._forward([encodings[i] for i in batch])
-            chunks[batch] = self._pool(tokens, [encodings[i] for i in batch])
+            found = self._forward([encodings[i] for i in batch])
+            chunks[batch] = self._pool(found, [encodings[i] for i in batch])
             for row, i in enumerate(batch):
                 spans = [Span(s.start + len(prefixes[i]), s.end + len(prefixes[i])) for s in inputs[i].sentences]
-                sentences[i] = self._pool_spans(tokens[row], encodings[i], spans)
+                sentences[i] = self._pool_spans(found[row], encodings[i], spans)
+                tokens[i] = _own_tokens(found[row], encodings[i], len(self._spec.passage_prompt))
             progress(len(batch))
 
         with ThreadPoolExecutor(self._threads) as pool:
             list(pool.map(run, _batches([len(e.ids) for e in encodings])))
-        return PassageVectors(chunks, tuple(sentences), sum(bool(e.overflowing) for e in encodings))
+        return PassageVectors(chunks, tuple(sentences), sum(bool(e.overflowing) for e in encodings), tuple(tokens))
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text, special tokens left out."""
@@ -222,6 +259,18 @@ class OnnxEncoder:
 
     def _finish(self, vectors: Vectors) -> Vectors:
         return unit_rows(vectors) if self._spec.normalize else vectors
+
+
+def no_tokens(dim: int) -> TokenVectors:
+    """Return the token vectors of a text without tokens."""
+    return TokenVectors(np.zeros((0, dim), np.float32), np.zeros(0, np.int64))
+
+
+def _own_tokens(tokens: Vectors, encoding: Encoding, prompt: int) -> TokenVectors:
+    """Return a text's own tokens: no padding, no special tokens, none of the ``prompt`` characters before it."""
+    own = [i for i, (start, end) in enumerate(encoding.offsets) if end > start >= prompt]
+    starts = np.array([encoding.offsets[i][0] - prompt for i in own], np.int64)
+    return TokenVectors(np.asarray(tokens[own], np.float32), starts)
 
 
 def pool_tokens(tokens: Vectors, pooling: str) -> Vectors:

@@ -28,8 +28,10 @@ from index.encoder import (
     OnnxEncoder,
     PassageInput,
     PassageVectors,
+    QueryVectors,
     Vectors,
     ignore_progress,
+    no_tokens,
 )
 from index.models import ModelError, ModelFolder, config_checksum, weights_checksum
 
@@ -196,19 +198,24 @@ class TorchEncoder:
         """Return one float32 vector for each query, shape (n, dim)."""
         return self._rows(self._model.encode_query(list(texts), show_progress_bar=False), len(texts))
 
+    def encode_query(self, text: str) -> QueryVectors:
+        """Return the vector of one query; such a model gives no token vectors."""
+        return QueryVectors(self.encode_queries([text])[0], no_tokens(self._spec.dim))
+
     def encode_passages(
         self, inputs: Sequence[PassageInput], progress: Callable[[int], object] = ignore_progress
     ) -> PassageVectors:
         """Return chunk and sentence vectors, the sentences at the cost of a forward pass each."""
-        chunks = [self._encode([_with_context(item)]) for item in inputs]
+        chunks = [self._encode([item.whole]) for item in inputs]
         sentences = []
         for item in inputs:
             sentences.append(self._encode([item.text[s.start : s.end] for s in item.sentences]))
             progress(1)
         stacked = np.concatenate(chunks) if chunks else np.zeros((0, self._spec.dim), np.float32)
         room = self._spec.max_tokens - self._spec.special_tokens
-        lengths = self.count_tokens([self._spec.passage_prompt + _with_context(item) for item in inputs])
-        return PassageVectors(stacked, tuple(sentences), sum(length > room for length in lengths))
+        lengths = self.count_tokens([self._spec.passage_prompt + item.whole for item in inputs])
+        tokens = (no_tokens(self._spec.dim),) * len(inputs)
+        return PassageVectors(stacked, tuple(sentences), sum(length > room for length in lengths), tokens)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text, special tokens left out; words where the model has no tokenizer."""
@@ -222,10 +229,6 @@ class TorchEncoder:
 
     def _rows(self, vectors: Any, count: int) -> Vectors:
         return np.asarray(vectors, np.float32).reshape(count, self._spec.dim)
-
-
-def _with_context(item: PassageInput) -> str:
-    return f"{item.context}\n{item.text}" if item.context else item.text
 
 
 @contextmanager

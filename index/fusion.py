@@ -2,6 +2,7 @@
 
 Each kind of score is standardised over the candidates (mean 0, standard deviation 1) and added with weights. Score
 fusion keeps how far apart two candidates are, which rank fusion throws away (Bruch, Gai & Ingber 2023, arXiv:2210.11934).
+The best of this first ranking are ranked again with a fourth kind, the coverage of the question's words (tokens.py).
 """
 
 from dataclasses import dataclass
@@ -19,12 +20,13 @@ class Weights:
     chunk: float
     sentence: float
     lexical: float
+    words: float
 
 
-# Equal weights: chosen on eval seed, eval pages and scifact train, by benchmarks/fusion.py (docs/retrieval.md).
-HYBRID = Weights(chunk=1.0, sentence=1.0, lexical=1.0)
-DENSE = Weights(chunk=1.0, sentence=0.0, lexical=0.0)
-BM25 = Weights(chunk=0.0, sentence=0.0, lexical=1.0)
+# Chosen on eval seed, eval pages and scifact train, by benchmarks/fusion.py (docs/retrieval.md).
+HYBRID = Weights(chunk=1.0, sentence=1.0, lexical=0.35, words=1.0)
+DENSE = Weights(chunk=1.0, sentence=0.0, lexical=0.0, words=0.0)
+BM25 = Weights(chunk=0.0, sentence=0.0, lexical=1.0, words=0.0)
 
 
 def standardise(scores: Floats) -> Floats:
@@ -41,12 +43,28 @@ def standardise(scores: Floats) -> Floats:
 
 
 def fuse(weights: Weights, *, chunk: Floats, sentence: Floats, lexical: Floats) -> Floats:
-    """Return one score for each candidate, all arrays of shape (n,): the weighted mean of the standardised scores.
-
-    It is squashed into 0..1 by the logistic function, which keeps the order: 0.5 is an average candidate of the question.
-    """
-    total = weights.chunk + weights.sentence + weights.lexical
+    """Return the first ranking's scores, all arrays of shape (n,): the standardised scores, weighted and added."""
     parts = ((weights.chunk, chunk), (weights.sentence, sentence), (weights.lexical, lexical))
-    mean = sum((weight * standardise(scores) for weight, scores in parts if weight), np.zeros(len(chunk))) / total
-    fused: Floats = 1 / (1 + np.exp(-mean))
+    fused: Floats = sum((weight * standardise(scores) for weight, scores in parts if weight), np.zeros(len(chunk)))
     return fused
+
+
+def rank_again(weights: Weights, first: Floats, pool: npt.NDArray[np.int64], coverage: Floats) -> Floats:
+    """Return the final scores, shape (n,): the first ranking's, with the standardised coverage of the candidates in the pool.
+
+    ``pool`` holds the positions of the best candidates of the first ranking and ``coverage``, shape (pool,), their coverage;
+    the other candidates count as covering the question as badly as the worst of the pool, so none of them overtakes one.
+    """
+    final = first.copy()
+    if weights.words and len(pool):
+        added = weights.words * standardise(coverage)
+        final += added.min()
+        final[pool] += added - added.min()
+    return final
+
+
+def squash(weights: Weights, scores: Floats) -> Floats:
+    """Return scores as a weighted mean squashed into 0..1 by the logistic function: 0.5 is an average candidate."""
+    total = weights.chunk + weights.sentence + weights.lexical + weights.words
+    squashed: Floats = 1 / (1 + np.exp(-scores / total))
+    return squashed

@@ -5,6 +5,7 @@ stop words are English; a corpus in another language is matched by unstemmed-loo
 """
 
 import logging
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import Stemmer
 from bm25s.stopwords import STOPWORDS_EN_PLUS
+
+from corpus.passage import Span
 
 Scores = npt.NDArray[np.float32]
 # Chosen on eval seed, eval pages and scifact train, by benchmarks/fusion.py (docs/retrieval.md).
@@ -38,6 +41,7 @@ class LexicalArm:
     def __init__(self, engine: bm25s.BM25) -> None:
         self._engine = engine
         self._stemmer = Stemmer.Stemmer(STEMMER)
+        self._holding = np.diff(engine.scores["indptr"])
 
     @classmethod
     def open(cls, folder: Path) -> "LexicalArm":
@@ -58,6 +62,19 @@ class LexicalArm:
         if not known:
             return np.zeros(self.count, np.float32)
         return np.asarray(self._engine.get_scores(known), np.float32)
+
+    def rarity(self, word: str) -> float:
+        """Return how rare a word is in the corpus: BM25's inverse document frequency of its stem, above 0."""
+        stem = self._stemmer.stemWord(word.casefold().replace("’", "'"))
+        number = self._engine.vocab_dict.get(stem)
+        held = int(self._holding[number]) if number is not None and number < len(self._holding) else 0
+        return math.log(1 + (self.count - held + 0.5) / (held + 0.5))
+
+
+def content_spans(text: str) -> list[Span]:
+    """Return the ranges of the text's words that are no stop words."""
+    found = _WORD.finditer(text)
+    return [Span(m.start(), m.end()) for m in found if m.group().casefold().replace("’", "'") not in _STOPWORDS]
 
 
 def words(text: str, stemmer: Stemmer.Stemmer) -> list[str]:

@@ -1,24 +1,26 @@
 """The embedded index: opens a published generation and answers a question with ranked hits.
 
-Candidates come from the chunk vectors and from BM25; they are scored by both and by their best sentence, and fused. What
-makes a good answer of the hits is qa's business. Serving imports neither torch nor sentence-transformers.
+Candidates come from the chunk vectors and from BM25; they are scored by both and by their best sentence, and fused; the best
+are ranked again by how well their words cover the question's. What makes a good answer of the hits is qa's business.
+Serving imports neither torch nor sentence-transformers.
 """
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from corpus.passage import Chunk, Passage
+from corpus.passage import Chunk, Passage, Span
 from index.dense import DenseArm, DenseError
-from index.encoder import MODEL_FILES, SPEC_FILE, Encoder, EncoderError, Precision, Vectors, comparable, open_encoder
-from index.fusion import HYBRID, Weights, fuse
+from index.encoder import MODEL_FILES, SPEC_FILE, Encoder, EncoderError, Precision, Vectors, comparable, open_encoder, unit_rows
+from index.fusion import HYBRID, Floats, Weights, fuse, rank_again, squash
 from index.lexical import LexicalArm, LexicalError, best
 from index.passages import CHUNKS, IDS, OFFSETS, PASSAGES, SENTENCES, PassageStore, check_passages, corpus_digest
 from index.storage import (
+    CALIBRATION,
     DENSE,
     ENCODER,
     LEXICAL,
@@ -30,29 +32,95 @@ from index.storage import (
     current_generation,
     read_manifest,
 )
+from index.tokens import BITS, TOKENS, QueryWords, TokenArm, TokenError
+from index.vocabulary import VOCABULARY, VocabularyError, open_vocabulary
+from index.wording import Reworder, Wording
 
 # Files without which a generation cannot be what its manifest says.
-SERVED = (PASSAGES, OFFSETS, IDS, CHUNKS, SENTENCES, DENSE, SENTENCE_VECTORS, f"{ENCODER}/{SPEC_FILE}")
+TEXTS = (PASSAGES, OFFSETS, IDS, CHUNKS, SENTENCES, VOCABULARY)
+SERVED = (*TEXTS, CALIBRATION, DENSE, SENTENCE_VECTORS, f"{TOKENS}/{BITS}", f"{ENCODER}/{SPEC_FILE}")
 # Chunks each arm puts forward; the fused ranking is of their union.
 CANDIDATES = 200
+# Candidates whose words are compared with the question's: 50 gave what 200 gave on eval pages and seed.
+POOL = 50
+# Hits too far down to answer: they show how similar to the question anything in the corpus is.
+BACKGROUND = range(40, 60)
+NO_SCORES = np.zeros(0, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question as the arms take it: its vector, its BM25 words, and its content words, None where they are not scored."""
+
+    vector: Vectors
+    lexical: str
+    words: QueryWords | None
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A chunk found for a question, and how: both arms' ranks (None where an arm did not put it forward) and scores.
 
-    ``score`` is the fused score, 0 to 1, relative to the other candidates of the same question (fusion.py);
-    ``similarity`` is the chunk vector's and ``sentence_scores`` the sentence vectors' inner product with the question
-    (cosine, unless the model compares by dot product); ``lexical`` is the BM25 score.
+    ``number`` is the chunk's; ``score`` is the fused score, 0 to 1, relative to the other candidates of the same question
+    (fusion.py); ``similarity`` is the chunk vector's and ``sentence`` the best sentence vector's inner product with the
+    question (cosine, unless the model compares by dot product); ``lexical`` is the BM25 score; ``word_scores`` says how
+    well the chunk covers each content word of the question (tokens.py), empty where that was not scored.
     """
 
+    number: int
     chunk: Chunk
     score: float
     dense_rank: int | None
     lexical_rank: int | None
     similarity: float
+    sentence: float
     lexical: float
-    sentence_scores: tuple[float, ...]
+    word_scores: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """What a search gave: the query as it was searched for, and the hits, best first."""
+
+    query: Query
+    hits: tuple[Hit, ...]
+
+    @property
+    def nearest(self) -> float:
+        """The greatest similarity of any hit, 0 without hits."""
+        return max((hit.similarity for hit in self.hits), default=0.0)
+
+    @property
+    def background(self) -> float:
+        """The mean similarity of the hits from BACKGROUND on, or of the last half of fewer: what any hit would reach."""
+        part = self.hits[BACKGROUND.start : BACKGROUND.stop] or self.hits[len(self.hits) // 2 :]
+        return sum(hit.similarity for hit in part) / len(part) if part else 0.0
+
+    def without(self, passage: Passage) -> "Ranking":
+        """Return what was found outside a passage's document."""
+        own = (passage.source, passage.document)
+        return Ranking(self.query, tuple(h for h in self.hits if (h.chunk.passage.source, h.chunk.passage.document) != own))
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence of a passage with its scores for a question: the vector's similarity and the coverage of its words."""
+
+    span: Span
+    similarity: float
+    coverage: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """Chunk numbers in ascending order with their scores, and both arms' rankings."""
+
+    chunks: npt.NDArray[np.int64]
+    similarity: Floats
+    sentence: Floats
+    lexical: Floats
+    dense_ranks: dict[int, int]
+    lexical_ranks: dict[int, int]
 
 
 class LocalIndex:
@@ -67,7 +135,9 @@ class LocalIndex:
             self._lexical = LexicalArm.open(folder / LEXICAL)
             self._store = PassageStore(folder)
             self._sentences = np.load(folder / SENTENCE_VECTORS, mmap_mode="r")
-        except (DenseError, LexicalError, OSError, ValueError) as error:
+            self._tokens = TokenArm(folder / TOKENS)
+            self._reworder = Reworder(open_vocabulary(folder))
+        except (DenseError, LexicalError, TokenError, VocabularyError, OSError, ValueError) as error:
             raise StorageError(f"the index in {folder} cannot be opened: {error}") from error
         self._require_agreement()
 
@@ -93,6 +163,8 @@ class LocalIndex:
             ("BM25 documents", self._lexical.count, counts.get("chunks")),
             ("sentences", self._store.sentences, counts.get("sentences")),
             ("sentence vectors", len(self._sentences), counts.get("sentences")),
+            ("chunks with tokens", self._tokens.chunks, counts.get("chunks")),
+            ("sentences with tokens", self._tokens.sentences, counts.get("sentences")),
             ("vector components", self._dense.dim, self._encoder.spec.dim),
         )
         for what, found, expected in facts:
@@ -103,6 +175,15 @@ class LocalIndex:
     def passages(self) -> int:
         """The number of passages."""
         return self._store.passages
+
+    @property
+    def chunks(self) -> int:
+        """The number of chunks."""
+        return self._store.chunks
+
+    def rarity(self, word: str) -> float:
+        """Return how rare a word is in the corpus (lexical.py)."""
+        return self._lexical.rarity(word)
 
     def passage(self, passage_id: str) -> Passage | None:
         """Return the passage with the given id, or None."""
@@ -126,43 +207,99 @@ class LocalIndex:
         other = self._store.passage(number)
         return other if (other.source, other.document) == (passage.source, passage.document) else None
 
-    def search(self, question: str, k: int, *, weights: Weights = HYBRID) -> list[Hit]:
-        """Return the k best chunks for a question, best first, ties in chunk order."""
-        question = unicodedata.normalize("NFKC", question)
-        query = comparable(self._encoder.encode_queries([question]), self._encoder.spec)[0]
-        wants_dense = weights.chunk > 0 or weights.sentence > 0
-        near = self._dense.search(query, CANDIDATES)[0] if wants_dense else np.zeros(0, np.int64)
-        bm25 = self._lexical.scores(question)
-        matched = best(bm25, CANDIDATES) if weights.lexical > 0 else np.zeros(0, np.int64)
-        candidates = np.union1d(near, matched)
-        similarity = self._dense.scores(query, candidates)
-        sentences = self._sentence_scores(query, candidates)
-        top = np.array([own.max(initial=0.0) for own in sentences], np.float32)
-        scores = fuse(weights, chunk=similarity, sentence=top, lexical=bm25[candidates])
-        order = np.lexsort((candidates, -scores))[:k]
-        dense_ranks, lexical_ranks = _ranks(near), _ranks(matched)
-        return [
-            Hit(
-                chunk=self._store.chunk(int(candidates[i])),
-                score=float(scores[i]),
-                dense_rank=dense_ranks.get(int(candidates[i])),
-                lexical_rank=lexical_ranks.get(int(candidates[i])),
-                similarity=float(similarity[i]),
-                lexical=float(bm25[candidates[i]]),
-                sentence_scores=tuple(float(s) for s in sentences[i]),
-            )
-            for i in order
-        ]
+    def reword(self, question: str) -> Wording:
+        """Return the question with its slips of spelling put right and its lay words translated, for this corpus."""
+        return self._reworder.reword(unicodedata.normalize("NFKC", question))
 
-    def _sentence_scores(self, query: Vectors, chunks: npt.NDArray[np.int64]) -> list[Vectors]:
-        """Return the inner products of the query with every sentence of each chunk."""
+    def search(self, wording: Wording, k: int, *, weights: Weights = HYBRID) -> Ranking:
+        """Return the k best chunks for a question, best first, ties in chunk order."""
+        query = self._query(wording, weights)
+        found = self._candidates(query, weights)
+        first = fuse(weights, chunk=found.similarity, sentence=found.sentence, lexical=found.lexical)
+        pool = np.lexsort((found.chunks, -first))[:POOL] if query.words else np.zeros(0, np.int64)
+        by_word = {int(i): self._tokens.word_scores(query.words, int(found.chunks[i])) for i in pool if query.words}
+        coverage = np.array([query.words.weights @ by_word[int(i)] for i in pool if query.words], np.float64)
+        scores = squash(weights, rank_again(weights, first, pool, coverage))
+        order = np.lexsort((found.chunks, -scores))[:k]
+        return Ranking(query, tuple(self._hit(found, int(i), float(scores[i]), by_word.get(int(i), NO_SCORES)) for i in order))
+
+    def sentences(self, query: Query, chunk: int) -> list[Sentence]:
+        """Return a chunk's sentences in order with their scores for a question."""
+        rows = self._store.sentence_range(chunk)
+        similarities = self._sentences[rows.start : rows.stop].astype(np.float32) @ query.vector
+        coverage = np.zeros(len(rows), np.float32)
+        if query.words:
+            coverage = self._tokens.sentence_word_scores(query.words, chunk, rows) @ query.words.weights
+        spans = self._store.chunk(chunk).sentences
+        return [Sentence(s, float(a), float(b)) for s, a, b in zip(spans, similarities, coverage, strict=True)]
+
+    def siblings(self, chunk: int) -> range:
+        """Return the numbers of the chunks of a chunk's passage, in order."""
+        return self._store.sibling_range(chunk)
+
+    def nearer(self, query: Query, chunks: Sequence[int]) -> int | None:
+        """Return which of the chunks is most similar to the question, None of none."""
+        if not chunks:
+            return None
+        return chunks[int(np.argmax(self._dense.scores(query.vector, np.array(chunks, np.int64))))]
+
+    def chunk(self, number: int) -> Chunk:
+        """Return the chunk of the given number, with its passage."""
+        return self._store.chunk(number)
+
+    def _query(self, wording: Wording, weights: Weights) -> Query:
+        """Encode a question; where lay words were translated its vector is the mean of both wordings'."""
+        searched = wording.translated
+        encoded = self._encoder.encode_query(searched)
+        vector = comparable(encoded.vector[None, :], self._encoder.spec)[0]
+        if searched != wording.corrected:
+            plain = comparable(self._encoder.encode_queries([wording.corrected]), self._encoder.spec)[0]
+            vector = (vector + plain) / 2
+            if self._encoder.spec.similarity == "cosine":
+                vector = unit_rows(vector[None, :])[0]
+        words = None
+        if weights.words and self._tokens.tokens and len(encoded.tokens.starts):
+            words = self._tokens.read_query(searched, encoded.tokens, self._lexical.rarity)
+        return Query(vector, searched, words)
+
+    def _candidates(self, query: Query, weights: Weights) -> _Candidates:
+        wants_dense = weights.chunk > 0 or weights.sentence > 0
+        near = self._dense.search(query.vector, CANDIDATES)[0] if wants_dense else np.zeros(0, np.int64)
+        bm25 = self._lexical.scores(query.lexical)
+        matched = best(bm25, CANDIDATES) if weights.lexical > 0 else np.zeros(0, np.int64)
+        chunks = np.union1d(near, matched)
+        return _Candidates(
+            chunks=chunks,
+            similarity=self._dense.scores(query.vector, chunks),
+            sentence=self._best_sentences(query.vector, chunks),
+            lexical=bm25[chunks],
+            dense_ranks=_ranks(near),
+            lexical_ranks=_ranks(matched),
+        )
+
+    def _hit(self, found: _Candidates, at: int, score: float, by_word: Vectors) -> Hit:
+        number = int(found.chunks[at])
+        return Hit(
+            number=number,
+            chunk=self._store.chunk(number),
+            score=score,
+            dense_rank=found.dense_ranks.get(number),
+            lexical_rank=found.lexical_ranks.get(number),
+            similarity=float(found.similarity[at]),
+            sentence=float(found.sentence[at]),
+            lexical=float(found.lexical[at]),
+            word_scores=tuple(by_word.tolist()),
+        )
+
+    def _best_sentences(self, vector: Vectors, chunks: npt.NDArray[np.int64]) -> Vectors:
+        """Return the inner product of the query with the best sentence of each chunk; 0 for a chunk without sentences."""
         if not len(chunks):
-            return []
+            return np.zeros(0, np.float32)
         first, last = self._store.sentence_ranges(chunks)
         rows = np.concatenate([np.arange(a, b) for a, b in zip(first, last, strict=True)])
-        scores = self._sentences[rows].astype(np.float32) @ query
-        borders = np.cumsum(last - first)[:-1]
-        return np.split(scores, borders)
+        scores = self._sentences[rows].astype(np.float32) @ vector
+        own = np.split(scores, np.cumsum(last - first)[:-1])
+        return np.array([part.max(initial=0.0) for part in own], np.float32)
 
 
 def trusted_generation(path: Path) -> tuple[Path, Manifest]:

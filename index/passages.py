@@ -81,6 +81,12 @@ class PassageStore:
         column = self._chunks["sentence"]
         return column[chunks].astype(np.int64), column[chunks + 1].astype(np.int64)
 
+    def sibling_range(self, chunk: int) -> range:
+        """Return the numbers of the chunks of a chunk's passage."""
+        column = self._chunks["passage"][:-1]
+        passage = column[chunk]
+        return range(int(np.searchsorted(column, passage, "left")), int(np.searchsorted(column, passage, "right")))
+
     def chunk(self, number: int) -> Chunk:
         """Return the chunk of the given number, with its passage."""
         row = self._chunks[number]

@@ -21,7 +21,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 POINTER = "current.json"
 GENERATIONS = "generations"
@@ -30,6 +30,7 @@ ENCODER = "encoder"
 DENSE = "dense.faiss"
 LEXICAL = "lexical"
 SENTENCE_VECTORS = "sentence_vectors.npy"
+CALIBRATION = "calibration.json"
 # Larger files are checked by size when an index is opened, and by digest only by `python -m index verify`.
 CHECKED_AT_OPEN = 512 * 1024 * 1024
 

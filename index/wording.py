@@ -49,6 +49,11 @@ class Wording:
     expansions: tuple[str, ...]
     changes: tuple[Change, ...]
 
+    @classmethod
+    def as_typed(cls, question: str) -> "Wording":
+        """Return the wording of a question that is searched for as it stands."""
+        return cls(question, question, (), ())
+
     @property
     def translated(self) -> str:
         """The corrected question with each lay phrase replaced by its first medical name."""

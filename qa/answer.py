@@ -97,16 +97,23 @@ class Found:
 class Answer:
     """What citewell says to a question: quotes, an alert, or an honest abstention with its reason.
 
-    ``message`` is the fixed sentence a reader sees with an abstention, None otherwise; ``confidence`` is the estimated
-    probability, 0 to 1, that the first quote answers the question; ``took_ms`` is wall-clock milliseconds.
+    ``message`` is the fixed sentence a reader sees with an abstention and ``advice`` the one on how to ask better, None
+    otherwise; ``confidence`` is the calibrated probability, 0 to 1, that the first quote answers the question.
+    ``searched_as`` is the text searched for where it is not the question as asked. ``topics`` are titles of what the corpus
+    covers nearest to a question it does not answer; ``suggestions`` are headings near the hits, which it does answer.
+    ``took_ms`` is wall-clock milliseconds.
     """
 
     id: str
     status: Status
     reason: Reason | None
     message: str | None
+    advice: str | None
     confidence: float
+    searched_as: str | None
     quotes: tuple[Quote, ...]
+    topics: tuple[str, ...]
+    suggestions: tuple[str, ...]
     disclaimer: Disclaimer
     alert: Alert | None
     index: IndexRef

@@ -7,14 +7,19 @@ is in triage.py, evidence.py and policy.py.
 import secrets
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from corpus.passage import Passage
 from corpus.text import has_lone_surrogates
-from index.local import LocalIndex
-from qa.answer import Alert, Answer, Found, IndexRef, Quote, Reason, Status
-from qa.conversation import search_text
+from index.confidence import Calibration
+from index.local import LocalIndex, Ranking
+from index.storage import StorageError
+from index.wording import Wording
+from qa.answer import Alert, Answer, Found, IndexRef
+from qa.conversation import resolve
 from qa.evidence import quotes_from
-from qa.policy import ABSTENTION, DISCLAIMER, Decision, decide
+from qa.policy import ABSTENTION, ACCEPTED_WRONG, ADVICE, DISCLAIMER, Policy, PolicyError
+from qa.suggestions import suggestions_from, topics_from
 from qa.triage import triage
 
 MAX_QUESTION = 2000
@@ -22,6 +27,9 @@ MAX_TOP_K = 20
 DEFAULT_TOP_K = 3
 # Hits looked at for each quote asked for: enough that repeats can be passed over.
 HITS_PER_QUOTE = 4
+# Hits that the strength of the evidence is read from, and those near enough to suggest something else to ask.
+JUDGED_HITS = 60
+NEAR_HITS = 20
 
 
 class QuestionError(ValueError):
@@ -31,8 +39,14 @@ class QuestionError(ValueError):
 class Answerer:
     """Answers questions from one index; safe to use from several threads at once."""
 
-    def __init__(self, index: LocalIndex) -> None:
+    def __init__(self, index: LocalIndex, *, accepted_wrong: float = ACCEPTED_WRONG) -> None:
         self.index = index
+        try:
+            self._policy = Policy(Calibration.load(index.folder), accepted_wrong)
+        except PolicyError:
+            raise
+        except ValueError as error:
+            raise StorageError(f"{error}; build the index again") from error
         manifest = index.manifest
         self._reference = IndexRef(manifest.generation, str(manifest.encoder["name"]), index.passages)
 
@@ -48,21 +62,54 @@ class Answerer:
         check_question(question)
         check_top_k(top_k)
         alert = triage(question)
-        if alert is not None and alert.level != "urgent" and not after_alert:
-            return self._answer(begun, "alert", alert=alert)
-        searched = search_text(question, history)
-        hits = self.index.search(searched, top_k * HITS_PER_QUOTE)
-        decision = decide(searched, hits)
-        if decision.reason is not None:
-            return self._answer(begun, "abstained", decision=decision, alert=alert)
-        quotes = tuple(quote for _, quote in quotes_from(hits, top_k))
-        return self._answer(begun, "answered", quotes, decision=decision, alert=alert)
+        answer = self._blank(alert)
+        if alert is None or alert.level == "urgent" or after_alert:
+            answer = self._found(answer, question, *self._search(question, history, top_k), top_k=top_k)
+        return replace(answer, took_ms=round((time.perf_counter() - begun) * 1000, 2))
+
+    def _found(self, blank: Answer, question: str, wording: Wording, ranking: Ranking, *, top_k: int) -> Answer:
+        """Return the blank answer filled with quotes, or with why there are none."""
+        decision = self._policy.decide(question, ranking)
+        near = ranking.hits[:NEAR_HITS]
+        quotes = tuple(q for _, q in quotes_from(self.index, ranking, top_k)) if decision.reason is None else ()
+        said = wording.searched_as or wording.question
+        filled = replace(
+            blank,
+            status="answered",
+            confidence=decision.confidence,
+            searched_as=said if said != question else None,
+            quotes=quotes,
+            suggestions=suggestions_from(near, quotes, question),
+        )
+        if decision.reason is None:
+            return filled
+        message, advice = ABSTENTION[decision.reason], ADVICE[decision.reason]
+        reason, topics = decision.reason, topics_from(near)
+        return replace(filled, status="abstained", reason=reason, message=message, advice=advice, topics=topics)
+
+    def _search(self, question: str, history: Sequence[str], top_k: int) -> tuple[Wording, Ranking]:
+        """Resolve a follow-up, put its wording right, and search; a text is searched once however often it is weighed."""
+        depth = max(JUDGED_HITS, top_k * HITS_PER_QUOTE)
+        searched: dict[str, tuple[Wording, Ranking]] = {}
+
+        def search(text: str) -> tuple[Wording, Ranking]:
+            if text not in searched:
+                wording = self.index.reword(text)
+                searched[text] = (wording, self.index.search(wording, depth))
+            return searched[text]
+
+        def similarity(text: str) -> float:
+            hits = search(text)[1].hits
+            return hits[0].similarity if hits else 0.0
+
+        return search(resolve(question, history, similarity).text if history else question)
 
     def search(self, question: str, *, top_k: int = 10) -> tuple[Found, ...]:
         """Return the best passages for a question with how they were found, without triage and without judgment."""
         check_question(question)
         check_top_k(top_k)
-        pairs = quotes_from(self.index.search(question, top_k * HITS_PER_QUOTE), top_k)
+        ranking = self.index.search(self.index.reword(question), top_k * HITS_PER_QUOTE)
+        pairs = quotes_from(self.index, ranking, top_k)
         return tuple(
             Found(quote, hit.dense_rank, hit.lexical_rank, round(hit.similarity, 4), round(hit.lexical, 4))
             for hit, quote in pairs
@@ -81,27 +128,23 @@ class Answerer:
         """Return the passages before and after this one in its document, None at an end."""
         return self.index.neighbours(passage)
 
-    def _answer(
-        self,
-        begun: float,
-        status: Status,
-        quotes: tuple[Quote, ...] = (),
-        *,
-        decision: Decision | None = None,
-        alert: Alert | None = None,
-    ) -> Answer:
-        reason: Reason | None = decision.reason if decision else None
+    def _blank(self, alert: Alert | None) -> Answer:
+        """Return the answer that is nothing but its alert."""
         return Answer(
             id=secrets.token_hex(8),
-            status=status,
-            reason=reason,
-            message=ABSTENTION[reason] if reason else None,
-            confidence=decision.confidence if decision else 0.0,
-            quotes=quotes,
+            status="alert",
+            reason=None,
+            message=None,
+            advice=None,
+            confidence=0.0,
+            searched_as=None,
+            quotes=(),
+            topics=(),
+            suggestions=(),
             disclaimer=DISCLAIMER,
             alert=alert,
             index=self._reference,
-            took_ms=round((time.perf_counter() - begun) * 1000, 2),
+            took_ms=0.0,
         )
 
 

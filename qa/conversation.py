@@ -287,8 +287,3 @@ def _plain(word: str) -> str:
 def _stem(word: str) -> str:
     plain = _plain(word)
     return plain[:-1] if len(plain) > 3 and plain.endswith("s") and not plain.endswith("ss") else plain
-
-
-def search_text(question: str, history: Sequence[str]) -> str:
-    """Return the text to search for a question by its words alone."""
-    return resolve(question, history).text

@@ -1,49 +1,82 @@
-"""Hits to quotes: which slice of a passage is shown, which sentence in it is marked, and the citation that proves it.
+"""Hits to quotes: which slice of a passage is shown, which sentences in it are marked, and the citation that proves it.
 
-A quote is always ``passage.text[start:end]``; nothing is trimmed, shortened or corrected. Where the chunk alone would
-change its meaning (a list without its introduction) the chunk's wider quote range is shown.
+A quote is always ``passage.text[start:end]``; nothing is trimmed, shortened or corrected. A short passage is quoted whole;
+of a longer one the chunk found and the neighbour more like the question are, each in its wider quote range where showing
+it alone would change its meaning (a list without its introduction).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from corpus.passage import Passage, Span, text_sha256
-from index.local import Hit
+from index.local import Hit, LocalIndex, Query, Ranking, Sentence
 from qa.answer import Citation, Quote
 
+# Passages of at most this many words are quoted whole.
+WHOLE_WORDS = 200
 
-def quotes_from(hits: Iterable[Hit], limit: int) -> tuple[tuple[Hit, Quote], ...]:
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A range of a passage to quote for a hit, and the numbers of the chunks it holds."""
+
+    hit: Hit
+    span: Span
+    chunks: tuple[int, ...]
+
+
+def quotes_from(index: LocalIndex, ranking: Ranking, limit: int) -> tuple[tuple[Hit, Quote], ...]:
     """Return at most ``limit`` quotes with their hits, numbered from 1; no text or range is quoted twice."""
-    found: list[tuple[Hit, Quote]] = []
-    for hit in hits:
-        if len(found) == limit:
+    kept: list[tuple[Hit, Quote]] = []
+    for shown in _shown(index, ranking):
+        if len(kept) == limit:
             break
-        if not any(_repeats(hit, quote) for _, quote in found):
-            found.append((hit, quote_from(hit, len(found) + 1)))
-    return tuple(found)
+        if not any(_repeats(shown, quote) for _, quote in kept):
+            kept.append((shown.hit, quote_from(index, ranking.query, shown, rank=len(kept) + 1)))
+    return tuple(kept)
 
 
-def _repeats(hit: Hit, quote: Quote) -> bool:
-    chunk, citation = hit.chunk, quote.citation
-    text = chunk.passage.text[chunk.quote.start : chunk.quote.end]
-    same_place = chunk.passage.id == citation.passage_id
-    overlap = chunk.quote.start < citation.end and citation.start < chunk.quote.end
-    return text == quote.text or (same_place and overlap)
+def _shown(index: LocalIndex, ranking: Ranking) -> Iterator[Shown]:
+    for hit in ranking.hits:
+        yield what_to_show(index, ranking.query, hit)
 
 
-def quote_from(hit: Hit, rank: int) -> Quote:
-    """Return the quote of one hit, with its best sentence highlighted."""
-    passage, shown = hit.chunk.passage, hit.chunk.quote
-    highlights = tuple(Span(s.start - shown.start, s.end - shown.start) for s in answering_sentences(hit))
-    text = passage.text[shown.start : shown.end]
-    return Quote(rank, text, round(hit.score, 4), highlights, cite(passage, shown, rank))
+def what_to_show(index: LocalIndex, query: Query, hit: Hit) -> Shown:
+    """Return the range to quote for a hit: the whole of a short passage, else the chunk and its nearer neighbour."""
+    passage, siblings = hit.chunk.passage, index.siblings(hit.number)
+    if len(passage.text.split()) <= WHOLE_WORDS:
+        return Shown(hit, Span(0, len(passage.text)), tuple(siblings))
+    beside = index.nearer(query, [n for n in (hit.number - 1, hit.number + 1) if n in siblings])
+    numbers = tuple(sorted(n for n in (hit.number, beside) if n is not None))
+    ranges = [index.chunk(number).quote for number in numbers]
+    return Shown(hit, Span(min(r.start for r in ranges), max(r.end for r in ranges)), numbers)
 
 
-def answering_sentences(hit: Hit) -> Sequence[Span]:
-    """Return the range, within the passage, of the sentence most similar to the question; none where there is none."""
-    if not hit.sentence_scores:
+def _repeats(shown: Shown, quote: Quote) -> bool:
+    passage, citation = shown.hit.chunk.passage, quote.citation
+    text = passage.text[shown.span.start : shown.span.end]
+    overlap = shown.span.start < citation.end and citation.start < shown.span.end
+    return text == quote.text or (passage.id == citation.passage_id and overlap)
+
+
+def quote_from(index: LocalIndex, query: Query, shown: Shown, *, rank: int) -> Quote:
+    """Return the quote of a range, with the sentences that answer highlighted."""
+    passage, span = shown.hit.chunk.passage, shown.span
+    sentences = [sentence for number in shown.chunks for sentence in index.sentences(query, number)]
+    marked = answering_sentences(sentences)
+    highlights = tuple(Span(s.start - span.start, s.end - span.start) for s in marked)
+    text = passage.text[span.start : span.end]
+    return Quote(rank, text, round(shown.hit.score, 4), highlights, cite(passage, span, rank))
+
+
+def answering_sentences(sentences: Sequence[Sentence]) -> tuple[Span, ...]:
+    """Return the ranges, within the passage, of the sentence that answers and of the better of its neighbours."""
+    if not sentences:
         return ()
-    best = max(range(len(hit.sentence_scores)), key=hit.sentence_scores.__getitem__)
-    return (hit.chunk.sentences[best],)
+    best = max(range(len(sentences)), key=lambda i: sentences[i].coverage)
+    beside = [i for i in (best - 1, best + 1) if 0 <= i < len(sentences)]
+    second = max(beside, key=lambda i: sentences[i].coverage, default=best)
+    return tuple(sentences[i].span for i in sorted({best, second}))
 
 
 def cite(passage: Passage, shown: Span, number: int) -> Citation:

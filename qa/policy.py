@@ -1,16 +1,15 @@
 """When to answer and when to abstain, and every fixed sentence of ours that a reader sees.
 
-The confidence is a first, honest estimate: a logistic function of the similarity between the question and the first
-hit, fitted on labelled tuning questions for the default encoder (docs/retrieval.md says how and how well it holds).
-For another encoder it is not calibrated.
+The decision is one comparison: the strength of the evidence for the first hit against the strength from which the accepted
+share of unanswerable questions gets through, as the index was calibrated when it was built (index/confidence.py). The
+accepted share is the operator's one knob.
 """
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+from index.confidence import Calibration, strength
 from index.lexical import has_common_words
-from index.local import Hit
+from index.local import Ranking
 from qa.answer import Disclaimer, Reason
 
 DISCLAIMER = Disclaimer(
@@ -22,26 +21,23 @@ DISCLAIMER = Disclaimer(
     ),
 )
 ABSTENTION: dict[Reason, str] = {
-    "off_topic": (
-        "This question does not seem to be about what these passages cover, so nothing is quoted. "
-        "Ask about the subject of the collection, in a few plain words."
-    ),
+    "off_topic": "This question does not seem to be about what these passages cover, so nothing is quoted.",
+    "not_covered": "No passage here answers this question, so nothing is quoted.",
+    "unclear": "This question could not be understood, so nothing is quoted.",
+}
+ADVICE: dict[Reason, str] = {
+    "off_topic": "Ask about the subject of the collection, in a few plain words.",
     "not_covered": (
-        "No passage here answers this question, so nothing is quoted. "
-        "Try other words or a narrower question, or ask a health professional."
+        "Try other words, or ask about one thing at a time: what it is, what causes it, what helps. "
+        "A health professional can answer what these passages do not."
     ),
-    "unclear": (
-        "This question could not be understood, so nothing is quoted. "
-        "Write it as a short sentence: what hurts, where, and what you want to know."
-    ),
+    "unclear": "Write it as a short sentence: what hurts, where, and what you want to know.",
 }
 
-# Fitted by benchmarks/confidence.py on eval seed and pages, test splits of tuning sets (docs/retrieval.md).
-SLOPE = 9.87
-MIDDLE = 0.4693
-ANSWER_FROM = 0.5
-# Between the far questions of eval seed and pages (0.239 at most) and their answerable ones (0.273 at least).
-OFF_TOPIC_BELOW = 0.25
+# The share of questions without an answer in the corpus that may be answered all the same.
+ACCEPTED_WRONG = 0.05
+# A question is off topic when it is less like anything in the corpus than this share of the questions on its own subject.
+UNRELATED_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +48,31 @@ class Decision:
     reason: Reason | None
 
 
-def decide(question: str, hits: Sequence[Hit]) -> Decision:
-    """Decide from a question and its hits, best first."""
-    similarity = evidence_strength(hits)
-    confidence = round(1 / (1 + math.exp(-SLOPE * (similarity - MIDDLE))), 4)
-    if confidence >= ANSWER_FROM:
-        return Decision(confidence, None)
-    if not has_common_words(question) and not any(hit.lexical > 0 for hit in hits):
-        return Decision(confidence, "unclear")
-    return Decision(confidence, "off_topic" if similarity < OFF_TOPIC_BELOW else "not_covered")
+class PolicyError(ValueError):
+    """The accepted share of wrong answers is no share."""
 
 
-def evidence_strength(hits: Sequence[Hit]) -> float:
-    """Return the similarity of the question to the first hit's chunk, 0 without hits: the first quote is judged, no other."""
-    return hits[0].similarity if hits else 0.0
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How one index is answered from: its calibration, and the share of unanswerable questions that may get through."""
+
+    calibration: Calibration
+    accepted_wrong: float = ACCEPTED_WRONG
+
+    def __post_init__(self) -> None:
+        """Raise PolicyError unless the accepted share lies above 0 and below 1."""
+        if not 0 < self.accepted_wrong < 1:
+            raise PolicyError(f"the accepted share of wrong answers is {self.accepted_wrong}; it must lie above 0 and below 1")
+
+    def decide(self, question: str, ranking: Ranking) -> Decision:
+        """Decide from a question and what was found for it: the first hit is judged, no other."""
+        if not ranking.hits:
+            return Decision(0.0, "off_topic" if has_common_words(question) else "unclear")
+        found = strength(ranking, ranking.hits[0])
+        confidence = round(self.calibration.confidence(found), 4)
+        if found >= self.calibration.threshold(self.accepted_wrong):
+            return Decision(confidence, None)
+        if not has_common_words(question) and not any(hit.lexical > 0 for hit in ranking.hits):
+            return Decision(confidence, "unclear")
+        unrelated = ranking.nearest < self.calibration.unrelated_below(UNRELATED_SHARE)
+        return Decision(confidence, "off_topic" if unrelated else "not_covered")

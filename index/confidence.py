@@ -1,0 +1,190 @@
+"""How sure one may be that the first hit answers: one strength of evidence, and what it means on this very corpus.
+
+The strength adds up what the scores say; its weights were chosen on eval seed and eval pages (docs/retrieval.md). What a
+strength means differs from corpus to corpus, so each build asks its own index two kinds of question nobody had to label:
+some words of a sentence of the corpus, answered when their own passage comes first and unanswerable once its document is
+left out; and a bundled bank of questions about everything, most of which no corpus answers. When to answer is qa's choice.
+"""
+
+import json
+import math
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from index.lexical import content_spans
+from index.local import Hit, LocalIndex, Ranking
+from index.storage import CALIBRATION
+from index.wording import Wording
+
+BANK_FILE = Path(__file__).with_name("question_bank.tsv")
+# Weights of the strength, and below which similarity a word of the question counts as not covered.
+COVERAGE, UNCOVERED, LENGTH = 0.25, 0.5, 0.3
+NOT_COVERED_BELOW = 0.4
+# Questions made from the corpus's own sentences, and how many of a sentence's rarest words one is made of.
+OWN_QUESTIONS = 500
+WORDS_OF_A_QUESTION = (3, 4, 5, 6, 8)
+OPENINGS = ("what about", "how does", "why", "is it", "can i", "what is", "how long", "should i", "")
+# Two thirds of the bank: 600 questions are asked of every corpus.
+BANK_STEP = 3
+# Share of near misses among unanswerable questions: 12 of 19 in eval seed, 10 of 16 in eval pages.
+NEAR_SHARE = 0.6
+# Hits looked at for such a question: enough that one long document left out leaves others.
+OWN_DEPTH = 200
+QUANTILES = 1001
+SEED = 20261124
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What strengths mean on one corpus: a logistic curve, and the strengths that unanswerable questions reach.
+
+    ``slope`` and ``middle`` give the probability that the first hit answers. ``left_out`` and ``bank`` hold quantiles, from
+    0 to 1 in equal steps, of the strength of the corpus's own questions with their documents left out, and of the bank's
+    questions; ``related`` those of the best similarity of the former. ``covered_topics`` were not counted of the bank.
+    """
+
+    slope: float
+    middle: float
+    left_out: tuple[float, ...]
+    bank: tuple[float, ...]
+    related: tuple[float, ...]
+    covered_topics: tuple[str, ...]
+
+    def confidence(self, strength: float) -> float:
+        """Return the probability, 0 to 1, that a first hit of the given strength answers the question."""
+        return 1 / (1 + math.exp(-max(-60.0, min(60.0, self.slope * (strength - self.middle)))))
+
+    def threshold(self, accepted: float) -> float:
+        """Return the strength from which to answer, so that about ``accepted`` (0 to 1) of unanswerable questions get through.
+
+        The corpus's own left-out questions are near misses all, the bank holds few; of what people ask in vain NEAR_SHARE is.
+        """
+        near = float(np.interp(1 - accepted / NEAR_SHARE, np.linspace(0, 1, len(self.left_out)), self.left_out))
+        far = float(np.interp(1 - accepted / 5, np.linspace(0, 1, len(self.bank)), self.bank))
+        return max(near, far)
+
+    def unrelated_below(self, share: float) -> float:
+        """Return the best similarity that all but ``share`` of the questions on the corpus's own subject reach."""
+        return float(np.interp(share, np.linspace(0, 1, len(self.related)), self.related))
+
+    def save(self, folder: Path) -> None:
+        """Write the calibration into a generation's folder."""
+        (folder / CALIBRATION).write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Calibration":
+        """Read a generation's calibration; raise ValueError where it is not one."""
+        try:
+            values = json.loads((folder / CALIBRATION).read_text(encoding="utf-8"))
+            lists = {name: tuple(values[name]) for name in ("left_out", "bank", "related", "covered_topics")}
+            return cls(slope=float(values["slope"]), middle=float(values["middle"]), **lists)
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{folder / CALIBRATION} cannot be read as a calibration: {error}") from error
+
+
+def strength(ranking: Ranking, hit: Hit) -> float:
+    """Return how strong the evidence is that a hit answers the question: similarity, distinction, words covered, length.
+
+    The best similarity, how far the hit's stands out from the background, the coverage of the question's words without
+    the share left uncovered; and the logarithm of the number of words, for a long question is less like any passage.
+    """
+    words = ranking.query.words
+    covered = uncovered = 0.0
+    if words and hit.word_scores:
+        scores = np.array(hit.word_scores)
+        covered = float(words.weights @ scores)
+        uncovered = float(words.weights @ (scores < NOT_COVERED_BELOW))
+    count = max(1, len(words.spans) if words else len(content_spans(ranking.query.lexical)))
+    distinct = hit.similarity - ranking.background
+    return ranking.nearest + distinct + COVERAGE * covered - UNCOVERED * uncovered + LENGTH * math.log(count)
+
+
+def calibrate(index: LocalIndex) -> Calibration:
+    """Ask an index its own questions and the bank's, and return what its strengths mean."""
+    own = list(_own_questions(index))
+    answered, left_out, related = [], [], []
+    for question, number in own:
+        ranking = index.search(Wording.as_typed(question), OWN_DEPTH)
+        passage = index.chunk(number).passage
+        answered.append((strength(ranking, ranking.hits[0]), ranking.hits[0].chunk.passage.id == passage.id))
+        others = ranking.without(passage)
+        if others.hits:
+            left_out.append(strength(others, others.hits[0]))
+            related.append(others.nearest)
+    bank, covered = _bank_strengths(index, float(np.quantile(left_out, 0.9)) if left_out else math.inf)
+    slope, middle = _fit([*answered, *((value, False) for value in left_out)])
+    return Calibration(slope, middle, _quantiles(left_out), _quantiles(bank), _quantiles(related), covered)
+
+
+def _own_questions(index: LocalIndex) -> Iterator[tuple[str, int]]:
+    """Yield questions made from sentences of the corpus, each with the number of its chunk."""
+    generator = random.Random(SEED)
+    made = tries = 0
+    while made < OWN_QUESTIONS and tries < 4 * OWN_QUESTIONS:
+        tries += 1
+        number = generator.randrange(index.chunks)
+        chunk = index.chunk(number)
+        sentence = generator.choice(chunk.sentences)
+        question = question_from(index, chunk.passage.text[sentence.start : sentence.end], generator)
+        if question:
+            made += 1
+            yield question, number
+
+
+def question_from(index: LocalIndex, sentence: str, generator: random.Random) -> str | None:
+    """Return some of a sentence's rarest words after the opening of a question; None where it has too few words."""
+    spans = content_spans(sentence)
+    if len(spans) <= WORDS_OF_A_QUESTION[0]:
+        return None
+    size = generator.choice(WORDS_OF_A_QUESTION)
+    rarest = sorted(spans, key=lambda s: -index.rarity(sentence[s.start : s.end]))[:size]
+    words = [sentence[s.start : s.end] for s in sorted(rarest, key=lambda s: s.start)]
+    return f"{generator.choice(OPENINGS)} {' '.join(words)}".strip()
+
+
+@cache
+def question_bank() -> tuple[tuple[str, str], ...]:
+    """Return the bundled questions, each with its topic, in the order of the file."""
+    rows = [line.split("\t") for line in BANK_FILE.read_text(encoding="utf-8").splitlines()[1:]]
+    return tuple((topic, question) for topic, question in rows)
+
+
+def _bank_strengths(index: LocalIndex, typical: float) -> tuple[list[float], tuple[str, ...]]:
+    """Return the strengths of the bank's questions, and the topics left out because the corpus seems to cover them.
+
+    A topic is covered where its typical question finds more than ``typical``, which nine in ten near misses do not reach.
+    """
+    by_topic: dict[str, list[float]] = defaultdict(list)
+    asked = [row for number, row in enumerate(question_bank()) if number % BANK_STEP != 0]
+    for topic, rows in groupby(asked, key=lambda row: row[0]):
+        for _, question in rows:
+            ranking = index.search(index.reword(question), OWN_DEPTH)
+            by_topic[topic].append(strength(ranking, ranking.hits[0]) if ranking.hits else 0.0)
+    covered = tuple(topic for topic, values in by_topic.items() if np.median(values) > typical)
+    return [value for topic, values in by_topic.items() if topic not in covered for value in values], covered
+
+
+def _fit(pairs: Sequence[tuple[float, bool]]) -> tuple[float, float]:
+    """Return slope and middle of the logistic curve through strengths and whether the first hit answered (Platt 1999)."""
+    values = np.array([value for value, _ in pairs]).reshape(-1, 1)
+    labels = [answered for _, answered in pairs]
+    if len(set(labels)) < 2:  # a corpus of one document: nothing was left to ask
+        return 0.0, 0.0
+    model = LogisticRegression(C=1e3).fit(values, labels)
+    slope = max(1e-6, float(model.coef_[0, 0]))
+    return slope, -float(model.intercept_[0]) / slope
+
+
+def _quantiles(values: Sequence[float]) -> tuple[float, ...]:
+    if not values:
+        return (0.0,)
+    steps = np.linspace(0, 1, min(QUANTILES, max(2, len(values))))
+    return tuple(round(float(value), 4) for value in np.quantile(values, steps))
