@@ -109,14 +109,15 @@ def strength(ranking: Ranking, hit: Hit) -> float:
 
 def calibrate(index: LocalIndex) -> Calibration:
     """Ask an index its own questions and the bank's, and return what its strengths mean."""
-    own = list(_own_questions(index))
-    answered, left_out, related = [], [], []
-    for question, number in own:
+    answered: list[tuple[float, bool]] = []
+    left_out, related = [], []
+    for question, number in _own_questions(index):
         ranking = index.search(Wording.as_typed(question), OWN_DEPTH)
         passage = index.chunk(number).passage
-        answered.append((strength(ranking, ranking.hits[0]), ranking.hits[0].chunk.passage.id == passage.id))
+        own_first = ranking.hits[0].chunk.passage.id == passage.id
+        answered.append((strength(ranking, ranking.hits[0]), own_first))
         others = ranking.without(passage)
-        if others.hits:
+        if own_first and others.hits:  # else another passage answers it, and leaving out its own leaves no near miss
             left_out.append(strength(others, others.hits[0]))
             related.append(others.nearest)
     bank, covered = _bank_strengths(index, float(np.quantile(left_out, 0.9)) if left_out else math.inf)
