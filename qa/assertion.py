@@ -48,25 +48,36 @@ _ANSWERED_NO = frozenset({"no", "none", "nope", "nil", "negative"})
 class Reading:
     """Places in a message whose words are not said to be so: at all, any longer, or recently enough for an event."""
 
-    unsaid: frozenset[int]
-    past: frozenset[int]
-    months_past: frozenset[int]
+    unsaid: int
+    past: int
+    months_past: int
 
-    def holds(self, places: Iterable[int], kind: Kind) -> bool:
+    def holds(self, places: int, kind: Kind) -> bool:
         """Tell whether a concept found at these places is asserted; the past never cancels a lasting fact."""
         against = self.unsaid
         if kind != "lasting":
-            against = against | self.past
+            against |= self.past
         if kind == "event":
-            against = against | self.months_past
-        return against.isdisjoint(places)
+            against |= self.months_past
+        return not against & places
 
 
-def assess(message: Message, hits: Hits, spent: frozenset[int]) -> Reading:
-    """Mark the places of a message that assert nothing; negators at ``spent`` places belong to a symptom's own name."""
-    unsaid = _denied(message, hits, spent) | _supposed(message, hits) | _topics(message, hits)
+def assess(message: Message, hits: Hits, spent: int) -> Reading:
+    """Mark the places of a message that assert nothing; negators at ``spent`` places belong to a symptom's own name.
+
+    Sets of places that leave or enter this module are whole numbers: bit n stands for place n.
+    """
+    taken = {place for place in range(len(message.tokens)) if spent >> place & 1}
+    unsaid = _denied(message, hits, taken) | _supposed(message, hits) | _topics(message, hits)
     past, months_past = _past(message, hits)
-    return Reading(frozenset(unsaid), frozenset(past), frozenset(months_past))
+    return Reading(_as_bits(unsaid), _as_bits(past), _as_bits(months_past))
+
+
+def _as_bits(places: Iterable[int]) -> int:
+    bits = 0
+    for place in places:
+        bits |= 1 << place
+    return bits
 
 
 def _places(hits: Hits, name: str) -> set[int]:
@@ -81,15 +92,15 @@ def _groups(numbers: Iterable[int]) -> dict[int, list[int]]:
     return groups
 
 
-def _denied(message: Message, hits: Hits, spent: frozenset[int]) -> set[int]:
+def _denied(message: Message, hits: Hits, spent: set[int]) -> set[int]:
     harmless = _places(hits, "harmless_negations") | spent
     lists = _List(message, hits)
     denied: set[int] = set()
     for span in hits["negators"]:
-        if harmless.isdisjoint(span.places):
+        if harmless.isdisjoint(range(span.start, span.end + 1)):
             denied.update(lists.scope(span.end))
     for span in hits["denials_after"]:
-        if spent.isdisjoint(span.places):
+        if spent.isdisjoint(range(span.start, span.end + 1)):
             segment = message.tokens[span.start].segment
             denied.update(i for i in lists.segments[segment] if i < span.start)
     for segment, places in lists.segments.items():

@@ -13,11 +13,12 @@ from typing import Any, get_args
 
 from qa.answer import Alert, AlertSource, Level
 from qa.assertion import LISTS, Kind
-from qa.phrase import Phrase, Phrasebook, PhraseError, Vocabulary, parse
+from qa.phrase import Phrase, Phrasebook, PhraseError, parse
+from qa.vocabulary import Vocabulary
 
 RULES_FILE = Path(__file__).with_name("red_flags.toml")
 _LEVELS: dict[str, Level] = {level: level for level in get_args(Level)}
-_LANGUAGE_LISTS = (*LISTS, "figures", "elsewhere")
+_MASKS = ("figures", "elsewhere")
 
 
 class RedFlagsError(ValueError):
@@ -26,10 +27,9 @@ class RedFlagsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Concept:
-    """A named idea and the phrases that express it; its kind says how time weakens it."""
+    """A named idea; its kind says how time weakens it."""
 
     name: str
-    phrases: Phrasebook
     kind: Kind
 
 
@@ -47,10 +47,12 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Everything triage needs, in the order of the file."""
+    """Everything triage needs, in the order of the file; ``phrases`` hold the words of ``concepts``."""
 
     language: Phrasebook
+    masks: Phrasebook
     fillers: frozenset[str]
+    phrases: Phrasebook
     concepts: tuple[Concept, ...]
     families: tuple[Family, ...]
     vocabulary: Vocabulary
@@ -75,13 +77,16 @@ def build_rules(data: Mapping[str, Any]) -> Rules:
     """Turn parsed TOML into rules; raise RedFlagsError where a part is missing, unknown or of the wrong type."""
     words = _table(data, "language")
     fillers = frozenset(_texts(words, "fillers", "[language]"))
-    language = {name: _phrases(words, name, "[language]", frozenset()) for name in _LANGUAGE_LISTS}
+    language = {name: _phrases(words, name, "[language]", frozenset()) for name in LISTS}
+    masks = {name: _phrases(words, name, "[language]", frozenset()) for name in _MASKS}
     ideas = _ideas(data, fillers)
     families = tuple(_family(item, place, set(ideas)) for place, item in enumerate(_tables(data, "family"), start=1))
     _check_unique([family.id for family in families])
-    everything = [phrase for phrases in (*language.values(), *ideas.values()) for phrase in phrases]
-    vocabulary = Vocabulary(everything, fillers | frozenset(_texts(words, "lookalikes", "[language]")))
-    return Rules(Phrasebook(language), fillers, _concepts(data, ideas), families, vocabulary)
+    everything = [phrase for group in (language, masks, ideas) for phrases in group.values() for phrase in phrases]
+    ordinary = fillers | frozenset(_texts(words, "ordinary", "[language]"))
+    vocabulary = Vocabulary(everything, frozenset(_texts(words, "lookalikes", "[language]")), ordinary)
+    books = Phrasebook(language), Phrasebook(masks), fillers, Phrasebook(ideas)
+    return Rules(*books, _concepts(data, ideas), families, vocabulary)
 
 
 def _ideas(data: Mapping[str, Any], fillers: frozenset[str]) -> dict[str, tuple[Phrase, ...]]:
@@ -103,9 +108,9 @@ def _concepts(data: Mapping[str, Any], ideas: Mapping[str, tuple[Phrase, ...]]) 
     if unknown := sorted((events | lasting) - ideas.keys()):
         raise RedFlagsError(f"[time] names {unknown[0]!r}, which is no concept; name one of [concepts]")
     concepts: list[Concept] = []
-    for name, phrases in ideas.items():
+    for name in ideas:
         kind: Kind = "event" if name in events else "lasting" if name in lasting else "symptom"
-        concepts.append(Concept(name, Phrasebook({name: phrases}), kind))
+        concepts.append(Concept(name, kind))
     return tuple(concepts)
 
 

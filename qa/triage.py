@@ -5,13 +5,13 @@ asks about or tells of the past are dropped (assertion.py). There is no model an
 words are fixed. When in doubt the more urgent card is shown.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from qa.answer import Alert, Level
 from qa.assertion import Kind, Reading, assess
 from qa.flags import Family, Rules, load_rules
 from qa.message import Message, read
-from qa.phrase import Line, Span
+from qa.phrase import Line, Phrasebook, Span
 
 URGENCY: tuple[Level, ...] = ("emergency", "crisis", "urgent")
 _NO_KEYS: frozenset[str] = frozenset()
@@ -33,12 +33,16 @@ def matching_families(question: str) -> tuple[Family, ...]:
 
 def asserted_concepts(question: str, rules: Rules) -> frozenset[str]:
     """Return the names of the concepts that a message says to be so."""
-    message = read(question)
+    message = read(question, rules.vocabulary.parts_of)
     keys = [rules.vocabulary.keys_of(token.word) for token in message.tokens]
-    hits = _language_hits(message, keys, rules)
-    found = _find_concepts(message, keys, hits, rules)
-    spent = frozenset(place for spans in found.values() for span in spans for place in span.places)
-    reading = assess(message, hits, spent)
+    found = _find_concepts(message, keys, rules)
+    if not any(row <= found.keys() for family in rules.families for row in family.when):
+        return frozenset()
+    spent = 0
+    for spans in found.values():
+        for span in spans:
+            spent |= span.places
+    reading = assess(message, _search(rules.language, message, keys), spent)
     return frozenset(c.name for c in rules.concepts if _is_asserted(found.get(c.name, ()), c.kind, reading))
 
 
@@ -46,39 +50,32 @@ def _is_asserted(spans: Iterable[Span], kind: Kind, reading: Reading) -> bool:
     return any(reading.holds(span.places, kind) for span in spans)
 
 
-def _language_hits(message: Message, keys: list[frozenset[str]], rules: Rules) -> dict[str, list[Span]]:
-    """Find the language lists in every word of the message."""
-    line = _line(keys, [token.sentence for token in message.tokens], frozenset())
-    return {name: [] for name in rules.language.names} | rules.language.search(line)
+def _search(lists: Phrasebook, message: Message, keys: list[frozenset[str]]) -> dict[str, list[Span]]:
+    """Find word lists in every word of the message."""
+    line = _line(keys, range(len(keys)), [token.sentence for token in message.tokens], 0)
+    return {name: [] for name in lists.names} | lists.search(line)
 
 
-def _find_concepts(
-    message: Message, keys: list[frozenset[str]], hits: dict[str, list[Span]], rules: Rules
-) -> dict[str, list[Span]]:
+def _find_concepts(message: Message, keys: list[frozenset[str]], rules: Rules) -> dict[str, list[Span]]:
     """Find the concepts among the words that count: fillers are left out, figures of speech are blanked."""
-    figures = {place for span in hits["figures"] for place in span.places}
+    masks = _search(rules.masks, message, keys)
+    figures = elsewhere = 0
+    for span in masks["figures"]:
+        figures |= span.places
+    for span in masks["elsewhere"]:
+        elsewhere |= span.places
     places = [i for i, token in enumerate(message.tokens) if token.word not in rules.fillers]
-    elsewhere = {place for span in hits["elsewhere"] for place in span.places}
-    line = _line(
-        [_NO_KEYS if i in figures else keys[i] for i in places],
-        [message.tokens[i].clause for i in places],
-        frozenset(rank for rank, i in enumerate(places) if i in elsewhere),
-    )
-    found: dict[str, list[Span]] = {}
-    for concept in rules.concepts:
-        for name, spans in concept.phrases.search(line).items():
-            line.add(f"{{{name}}}", spans)
-            found[name] = [_in_message(span, places) for span in spans]
-    return found
+    barriers = sum(1 << rank for rank, i in enumerate(places) if elsewhere >> i & 1) if elsewhere else 0
+    seen = [_NO_KEYS if figures >> i & 1 else keys[i] for i in places]
+    return rules.phrases.search(_line(seen, places, [message.tokens[i].clause for i in places], barriers))
 
 
-def _line(keys: list[frozenset[str]], clauses: list[int], barriers: frozenset[int]) -> Line:
+def _line(keys: list[frozenset[str]], places: Sequence[int], clauses: list[int], barriers: int) -> Line:
+    """Return the words to search; a span's ends count the line's words, its places the message's."""
     line = Line(clauses, barriers)
-    for place, filled in enumerate(keys):
-        for key in filled:
-            line.add(key, [Span(place, place, frozenset((place,)))])
+    for rank, filled in enumerate(keys):
+        if filled:
+            spans = [Span(rank, rank, 1 << places[rank])]
+            for key in filled:
+                line.add(key, spans)
     return line
-
-
-def _in_message(span: Span, places: list[int]) -> Span:
-    return Span(places[span.start], places[span.end], frozenset(places[rank] for rank in span.places))

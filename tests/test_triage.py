@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from qa.answer import Alert
 from qa.flags import RULES_FILE, Family, RedFlagsError, build_rules, load_rules, read_rules
 from qa.message import read
-from qa.phrase import PhraseError, is_slip, parse
+from qa.phrase import PhraseError, parse
 from qa.triage import matching_families, triage
+from qa.vocabulary import is_slip
 
 SEED = Path(__file__).resolve().parents[2] / "shared" / "eval" / "seed" / "triage.tsv"
 DATA: dict[str, Any] = tomllib.loads(RULES_FILE.read_text(encoding="utf-8"))
