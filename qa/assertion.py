@@ -28,6 +28,7 @@ LISTS = (
     "question_openers",
     "topic_phrases",
     "courtesies",
+    "claims",
     "people",
     "bystanders",
     "present",
@@ -173,7 +174,12 @@ def _supposed(message: Message, hits: Hits) -> set[int]:
 
 
 def _topics(message: Message, hits: Hits) -> set[int]:
-    """Mark questions about the subject itself: they open as questions and name no person and no present moment."""
+    """Mark questions about the subject itself: they open as questions and name no person and no present moment.
+
+    There are none in a message that claims their subject elsewhere ("Can it do that? I've had both all night").
+    """
+    if hits["claims"]:
+        return set()
     courtesies = _places(hits, "courtesies")
     persons = (_places(hits, "people") | _places(hits, "present")) - courtesies - _places(hits, "bystanders")
     openers = _places(hits, "question_openers")

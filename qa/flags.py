@@ -47,12 +47,16 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Everything triage needs, in the order of the file; ``phrases`` hold the words of ``concepts``."""
+    """Everything triage needs, in the order of the file.
+
+    ``phrases`` hold the words of ``concepts``; ``telling`` are the keys that any of them uses.
+    """
 
     language: Phrasebook
     masks: Phrasebook
     fillers: frozenset[str]
     phrases: Phrasebook
+    telling: frozenset[str]
     concepts: tuple[Concept, ...]
     families: tuple[Family, ...]
     vocabulary: Vocabulary
@@ -85,8 +89,16 @@ def build_rules(data: Mapping[str, Any]) -> Rules:
     everything = [phrase for group in (language, masks, ideas) for phrases in group.values() for phrase in phrases]
     ordinary = fillers | frozenset(_texts(words, "ordinary", "[language]"))
     vocabulary = Vocabulary(everything, frozenset(_texts(words, "lookalikes", "[language]")), ordinary)
-    books = Phrasebook(language), Phrasebook(masks), fillers, Phrasebook(ideas)
-    return Rules(*books, _concepts(data, ideas), families, vocabulary)
+    return Rules(
+        language=Phrasebook(language),
+        masks=Phrasebook(masks),
+        fillers=fillers,
+        phrases=Phrasebook(ideas),
+        telling=frozenset(key for phrases in ideas.values() for phrase in phrases for key in phrase.keys),
+        concepts=_concepts(data, ideas),
+        families=families,
+        vocabulary=vocabulary,
+    )
 
 
 def _ideas(data: Mapping[str, Any], fillers: frozenset[str]) -> dict[str, tuple[Phrase, ...]]:

@@ -146,10 +146,12 @@ def _key(word: str) -> str:
 class Line:
     """Words to search: where each key begins, the clause of each word, and the words a "+" may not reach across.
 
-    ``barriers`` is a set of the line's words, written as a whole number like the places of a Span.
+    ``free`` says how many words that mean nothing follow each word: a phrase may pass over them. ``barriers`` is a set of
+    the line's words, written as a whole number like the places of a Span.
     """
 
     clauses: Sequence[int]
+    free: Sequence[int]
     barriers: int = 0
     index: dict[str, dict[int, list[Span]]] = field(default_factory=dict)
     _merged: dict[frozenset[str], dict[int, list[Span]]] = field(default_factory=dict)
@@ -177,16 +179,16 @@ class Line:
 
     def _part(self, part: tuple[Item, ...]) -> list[Span]:
         spans = [span for found in self._starts(part[0]).values() for span in found]
-        clauses, last = self.clauses, len(self.clauses)
+        clauses, free, last = self.clauses, self.free, len(self.clauses)
         for item in part[1:]:
             if not spans:
                 break
             starts = self._starts(item)
-            reach = item.reach + 2
+            reach = item.reach
             spans = [
                 Span(a.start, b.end, a.places | b.places)
                 for a in spans
-                for place in range(a.end + 1, min(a.end + reach, last))
+                for place in range(a.end + 1, min(a.end + max(reach, free[a.end]) + 2, last))
                 if place in starts and clauses[place] == clauses[a.end]
                 for b in starts[place]
             ]

@@ -14,6 +14,7 @@ from qa.message import Message, read
 from qa.phrase import Line, Phrasebook, Span
 
 URGENCY: tuple[Level, ...] = ("emergency", "crisis", "urgent")
+_PASSED_OVER = 2  # words that mean nothing ("um", "honestly") which may stand between two words of a phrase
 _NO_KEYS: frozenset[str] = frozenset()
 
 
@@ -52,7 +53,8 @@ def _is_asserted(spans: Iterable[Span], kind: Kind, reading: Reading) -> bool:
 
 def _search(lists: Phrasebook, message: Message, keys: list[frozenset[str]]) -> dict[str, list[Span]]:
     """Find word lists in every word of the message."""
-    line = _line(keys, range(len(keys)), [token.sentence for token in message.tokens], 0)
+    line = Line([token.sentence for token in message.tokens], [0] * len(keys))
+    _fill(line, keys, range(len(keys)))
     return {name: [] for name in lists.names} | lists.search(line)
 
 
@@ -66,16 +68,25 @@ def _find_concepts(message: Message, keys: list[frozenset[str]], rules: Rules) -
         elsewhere |= span.places
     places = [i for i, token in enumerate(message.tokens) if token.word not in rules.fillers]
     barriers = sum(1 << rank for rank, i in enumerate(places) if elsewhere >> i & 1) if elsewhere else 0
-    seen = [_NO_KEYS if figures >> i & 1 else keys[i] for i in places]
-    return rules.phrases.search(_line(seen, places, [message.tokens[i].clause for i in places], barriers))
+    free = _free_words([keys[i] for i in places], rules.telling)
+    line = Line([message.tokens[i].clause for i in places], free, barriers)
+    _fill(line, [_NO_KEYS if figures >> i & 1 else keys[i] for i in places], places)
+    return rules.phrases.search(line)
 
 
-def _line(keys: list[frozenset[str]], places: Sequence[int], clauses: list[int], barriers: int) -> Line:
-    """Return the words to search; a span's ends count the line's words, its places the message's."""
-    line = Line(clauses, barriers)
+def _free_words(keys: list[frozenset[str]], telling: frozenset[str]) -> list[int]:
+    """Return for each word how many words that no concept uses stand right behind it, up to a few."""
+    free = [0] * len(keys)
+    for rank in range(len(keys) - 2, -1, -1):
+        if telling.isdisjoint(keys[rank + 1]):
+            free[rank] = min(_PASSED_OVER, free[rank + 1] + 1)
+    return free
+
+
+def _fill(line: Line, keys: list[frozenset[str]], places: Sequence[int]) -> None:
+    """Enter the keys of words in a line; a span's ends count the line's words, its places the message's."""
     for rank, filled in enumerate(keys):
         if filled:
             spans = [Span(rank, rank, 1 << places[rank])]
             for key in filled:
                 line.add(key, spans)
-    return line
