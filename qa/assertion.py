@@ -108,7 +108,21 @@ def _denied(message: Message, hits: Hits, spent: set[int]) -> set[int]:
         before = lists.segments.get(segment - 1, [])
         if len(places) == 1 and message.tokens[places[0]].word in _ANSWERED_NO and len(before) <= _LIST_ITEM:
             denied.update(before)
-    return denied
+    return denied | _answered_no(message)
+
+
+def _answered_no(message: Message) -> set[int]:
+    """Mark what a list of questions and answers says no to: "any numbness no, any fever no"."""
+    words = [token.word for token in message.tokens]
+    asked = [place for place, word in enumerate(words) if word == "any"]
+    marked: set[int] = set()
+    for place in asked:
+        item = words[place + 1 : place + 2 + _LIST_ITEM]
+        answer = next((i for i, word in enumerate(item) if word in _ANSWERED_NO or word == "any"), None)
+        ends = answer is not None and item[answer] != "any" and len(asked) > 1
+        if ends and answer is not None:
+            marked.update(range(place, place + 1 + answer))
+    return marked
 
 
 class _List:

@@ -49,12 +49,11 @@ class Family:
 class Rules:
     """Everything triage needs, in the order of the file.
 
-    ``phrases`` hold the words of ``concepts``; ``telling`` are the keys that any of them uses.
+    ``phrases`` hold the words of ``concepts``; ``telling`` are the keys that any of them uses, without asides.
     """
 
     language: Phrasebook
     masks: Phrasebook
-    fillers: frozenset[str]
     phrases: Phrasebook
     telling: frozenset[str]
     concepts: tuple[Concept, ...]
@@ -87,14 +86,14 @@ def build_rules(data: Mapping[str, Any]) -> Rules:
     families = tuple(_family(item, place, set(ideas)) for place, item in enumerate(_tables(data, "family"), start=1))
     _check_unique([family.id for family in families])
     everything = [phrase for group in (language, masks, ideas) for phrases in group.values() for phrase in phrases]
-    ordinary = fillers | frozenset(_texts(words, "ordinary", "[language]"))
-    vocabulary = Vocabulary(everything, frozenset(_texts(words, "lookalikes", "[language]")), ordinary)
+    lists = {name: frozenset(_texts(words, name, "[language]")) for name in ("lookalikes", "ordinary", "noise")}
+    vocabulary = Vocabulary(everything, fillers=fillers, **lists)
     return Rules(
         language=Phrasebook(language),
         masks=Phrasebook(masks),
-        fillers=fillers,
         phrases=Phrasebook(ideas),
-        telling=frozenset(key for phrases in ideas.values() for phrase in phrases for key in phrase.keys),
+        telling=frozenset(key for phrases in ideas.values() for phrase in phrases for key in phrase.keys)
+        - frozenset(_texts(words, "asides", "[language]")),
         concepts=_concepts(data, ideas),
         families=families,
         vocabulary=vocabulary,

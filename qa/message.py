@@ -17,7 +17,12 @@ _SOFT_BREAK = re.compile(r"\n(?=\s*[a-z])(?<!\n\n)")  # a line that goes on in s
 _LONG_RUN = re.compile(r"([^\W\d_])\1{2,}")
 _PIECE = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+|[.!?;\n]+|(?<!\w)[-‐‑–—]+|[-‐‑–—]+(?!\w)|[–—,:()\[\]&/]")
 _NUMBERS = "_ _ two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
-_SAME_WORD = {
+_LOST_G = (
+    "noth bleed breath burn com cough die do dy end feel get gett giv go hav hurt kill las li limp liv los ly mak mov not pee "
+    "runn say sitt sleep stand suffer swell tak talk think tingl try walk want wee"
+).split()
+SAME_WORD = {
+    **{f"{stem}in": f"{stem}ing" for stem in _LOST_G},
     **{word: str(number) for number, word in enumerate(_NUMBERS) if number > 1},
     "cannot": "cant",
     "cannae": "cant",
@@ -83,7 +88,7 @@ class Message:
 def normal_word(text: str) -> str:
     """Return one word as a message would hold it: NFKC, casefolded, no apostrophe, one spelling per number word."""
     word = _APOSTROPHES.sub("", unicodedata.normalize("NFKC", text).casefold())
-    return _SAME_WORD.get(word, word)
+    return SAME_WORD.get(word, word)
 
 
 def _whole(word: str) -> tuple[str, ...]:
@@ -122,7 +127,7 @@ def _pieces(text: str, parts_of: Callable[[str], tuple[str, ...]]) -> list[str]:
     if not plain.isascii():
         plain = "".join(c for c in plain if unicodedata.category(c) != "Cf")
     plain = _LONG_RUN.sub(r"\1", _APOSTROPHES.sub("", plain))
-    return [_SAME_WORD.get(part, part) for piece in _PIECE.findall(plain) for part in parts_of(piece)]
+    return [SAME_WORD.get(part, part) for piece in _PIECE.findall(plain) for part in parts_of(piece)]
 
 
 def _joined(pieces: list[str]) -> list[str]:
@@ -133,7 +138,7 @@ def _joined(pieces: list[str]) -> list[str]:
         if (before, piece) in _JOINED:
             joined[-1] = _JOINED[before, piece]
         elif piece in _LOST_APOSTROPHE and before.isalpha() and len(before) < 7:
-            joined[-1] = _SAME_WORD.get(before + piece, before + piece)
+            joined[-1] = SAME_WORD.get(before + piece, before + piece)
         else:
             joined.append(piece)
     return joined

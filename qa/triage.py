@@ -66,7 +66,7 @@ def _find_concepts(message: Message, keys: list[frozenset[str]], rules: Rules) -
         figures |= span.places
     for span in masks["elsewhere"]:
         elsewhere |= span.places
-    places = [i for i, token in enumerate(message.tokens) if token.word not in rules.fillers]
+    places = [i for i, token in enumerate(message.tokens) if not rules.vocabulary.is_filler(token.word)]
     barriers = sum(1 << rank for rank, i in enumerate(places) if elsewhere >> i & 1) if elsewhere else 0
     free = _free_words([keys[i] for i in places], rules.telling)
     line = Line([message.tokens[i].clause for i in places], free, barriers)

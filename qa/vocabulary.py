@@ -7,13 +7,16 @@ knows is parted where its parts are known: ``mylegs`` is ``my legs``. ``lookalik
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
+from qa.message import SAME_WORD
 from qa.phrase import Phrase
 
 _LONG_WORD = 5  # from this length a word may differ by any one edit, its first letter kept
 _LONG_STEM = 6  # shorter stems would match too many honest words by one edit
+_LONG_FILLER = 6
 _FREE_FIRST_LETTER = 8  # from this length the first letter may differ too
 _LONGEST = 30  # letters of a word that may be parted
 _MOST_PARTS = 3
+_LIKELY_SLIP = 5  # letters from which a slip is likelier than words run together
 _SHORT_PARTS = frozenset("a i im in on is it its to of my me he we so no if or at as by be am up do go an us".split())
 
 
@@ -23,16 +26,31 @@ class Vocabulary:
     ``lookalikes`` are honest words that would otherwise be taken for a misspelling or for words run together.
     """
 
-    def __init__(self, phrases: Iterable[Phrase], lookalikes: frozenset[str], ordinary: frozenset[str]) -> None:
+    def __init__(
+        self,
+        phrases: Iterable[Phrase],
+        *,
+        lookalikes: frozenset[str],
+        fillers: frozenset[str],
+        ordinary: frozenset[str],
+        noise: frozenset[str],
+    ) -> None:
         keys = {key for phrase in phrases for key in phrase.keys}
         self._words = {key for key in keys if key[0] not in "{#" and not key.endswith("*")}
         self._stems = {key[:-1] for key in keys if key.endswith("*")}
         self._ranges = {key: _bounds(key) for key in keys if key.startswith("#")}
-        self._lookalikes = lookalikes | ordinary
-        self._parts = frozenset(w for w in self._words | ordinary if len(w) > 2 or w in _SHORT_PARTS) | _SHORT_PARTS
+        self._fillers = fillers
+        self._filler_slips = _shortened(word for word in fillers if len(word) >= _LONG_FILLER)
+        self._lookalikes = lookalikes | fillers | ordinary
+        self._noise = noise
+        known = self._words | fillers | ordinary | SAME_WORD.keys()
+        self._parts = frozenset(word for word in known if len(word) > 2) | _SHORT_PARTS
         self._slips = _shortened(self._words)
+        self._aliases = _shortened(alias for alias in SAME_WORD if len(alias) >= _LONG_FILLER)
+        self._whole_stems = _shortened(stem for stem in self._stems if len(stem) >= _LONG_WORD)
         self._stem_slips = _shortened(stem for stem in self._stems if len(stem) >= _LONG_STEM)
         self.keys_of = lru_cache(maxsize=8192)(self._keys_of)
+        self.is_filler = lru_cache(maxsize=8192)(self._is_filler)
         self.parts_of = lru_cache(maxsize=8192)(self._parts_of)
 
     def _keys_of(self, word: str) -> frozenset[str]:
@@ -41,9 +59,17 @@ class Vocabulary:
             keys = {key for key, (low, high) in self._ranges.items() if low <= value <= high}
             return frozenset(keys | ({word} & self._words))
         keys = self._exact(word)
-        if not keys and word not in self._lookalikes and 3 < len(word) < 20:
-            keys = self._misspelt(word)
+        if word not in self._words and word not in self._lookalikes and 3 < len(word) < 20:
+            inflected = bool(keys)  # a word on a known stem is no slip for the same word with an ending
+            keys |= {near for near in self._misspelt(word) if not (inflected and near.startswith(word))}
         return frozenset(keys)
+
+    def _is_filler(self, word: str) -> bool:
+        """Tell whether a word is one of the small words that concepts ignore, or a slip for a long one of them."""
+        if word in self._fillers:
+            return True
+        near = {filler for filler in _neighbours(word, self._filler_slips) if is_slip(word, filler)}
+        return bool(near) and word not in self._lookalikes and not self.keys_of(word)
 
     def _exact(self, word: str) -> set[str]:
         keys = {f"{word[:size]}*" for size in range(2, len(word) + 1) if word[:size] in self._stems}
@@ -51,14 +77,25 @@ class Vocabulary:
 
     def _misspelt(self, word: str) -> set[str]:
         found = {near for near in _neighbours(word, self._slips) if is_slip(word, near)}
+        found |= {f"{near}*" for near in _neighbours(word, self._whole_stems) if is_slip(word, near)}
         for size in range(_LONG_STEM - 1, len(word) + 1):
             head = word[:size]
             found |= {f"{stem}*" for stem in _neighbours(head, self._stem_slips) if is_slip(head, stem)}
         return found
 
     def _parts_of(self, word: str) -> tuple[str, ...]:
-        """Return the words a word is made of: itself where it is known, or the fewest known words run together."""
-        if not 3 < len(word) <= _LONGEST or not word.isalpha() or word in self._lookalikes or self._exact(word):
+        """Return the words a word is made of: itself where it is known or a slip, else the fewest known words run together.
+
+        A word that is never read gives none. Of a long word that could be both, a slip is the likelier; of a short one, unless it ends in a lost "g", the parts.
+        """
+        if word in self._noise:
+            return ()
+        known = word in self._words or word in self._lookalikes
+        if known or not 3 < len(word) <= _LONGEST or not word.isalpha():
+            return (word,)
+        if alias := next((near for near in _neighbours(word, self._aliases) if is_slip(word, near)), None):
+            return (alias,)
+        if len(word) >= _LIKELY_SLIP and self._misspelt(word) and not word.endswith("in"):
             return (word,)
         for count in range(2, _MOST_PARTS + 1):
             if found := self._cut(word, count):

@@ -1,13 +1,19 @@
 """The ways people really type: each mutation keeps what a message says and changes how it is written.
 
 Every mutation is a function of the message and a seeded generator, so a run can be repeated. A slip of the pen changes one
-letter of one word of five letters or more, never its first letter: shorter words and first letters are a known limit.
+letter of one word of five letters or more, never its first letter, and never makes another word that the rules know
+("waking" for "walking"): short words, first letters and slips that make another word are known limits.
 """
 
 import random
 import re
+import tomllib
 from collections.abc import Callable, Iterator
 
+from qa.flags import RULES_FILE
+
+_WORDS = tomllib.loads(RULES_FILE.read_text(encoding="utf-8"))["language"]
+OTHER_WORDS = frozenset(_WORDS["lookalikes"]) | frozenset(_WORDS["ordinary"]) | frozenset(_WORDS["fillers"])
 LONG = 5  # letters of a word that may take a slip
 _NEIGHBOURS = dict(
     zip(
@@ -41,8 +47,12 @@ def _slip(text: str, rng: random.Random, change: Callable[[str, int, random.Rand
     words = [m for m in re.finditer(r"[^\W\d_]+", text) if len(m[0]) >= LONG]
     if not words:
         return text
-    word = rng.choice(words)
-    return text[: word.start()] + change(word[0], rng.randrange(1, len(word[0])), rng) + text[word.end() :]
+    for _ in range(20):
+        word = rng.choice(words)
+        slip = change(word[0], rng.randrange(1, len(word[0])), rng)
+        if slip.lower() not in OTHER_WORDS:
+            return text[: word.start()] + slip + text[word.end() :]
+    return text
 
 
 def letter_lost(text: str, rng: random.Random) -> str:
@@ -138,9 +148,9 @@ def emoji_put_in(text: str, rng: random.Random) -> str:
 
 
 def lines_broken(text: str, rng: random.Random) -> str:
-    """Start a new line after each sentence, and wrap one line in the middle."""
+    """Start a new line after each sentence, and one after a comma or before a joining word."""
     broken = re.sub(r"(?<=[.!?]) ", "\n", text)
-    spaces = [m.start() for m in re.finditer(" ", broken)]
+    spaces = [m.start() for m in re.finditer(r"(?<=,) | (?=(?:and|but|because|so)\b)", broken)]
     if not spaces:
         return broken
     place = rng.choice(spaces)
