@@ -98,7 +98,8 @@ class Vocabulary:
         if len(word) >= _LIKELY_SLIP and self._misspelt(word) and not word.endswith("in"):
             return (word,)
         for count in range(2, _MOST_PARTS + 1):
-            if found := self._cut(word, count):
+            found = self._cut(word, count)
+            if any(len(part) > 2 for part in found):
                 return found
         return (word,)
 
