@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from qa.message import TURNS, Message
+from qa.message import SUBJECTS, TURNS, Message
 from qa.phrase import Span
 
 Kind = Literal["symptom", "event", "lasting"]
@@ -102,8 +102,7 @@ def _denied(message: Message, hits: Hits, spent: set[int]) -> set[int]:
             denied.update(lists.scope(span.end))
     for span in hits["denials_after"]:
         if spent.isdisjoint(range(span.start, span.end + 1)):
-            segment = message.tokens[span.start].segment
-            denied.update(i for i in lists.segments[segment] if i < span.start)
+            denied.update(lists.before(span.start))
     for segment, places in lists.segments.items():
         before = lists.segments.get(segment - 1, [])
         if len(places) == 1 and message.tokens[places[0]].word in _ANSWERED_NO and len(before) <= _LIST_ITEM:
@@ -151,6 +150,16 @@ class _List:
                 break
             scope.extend(self.segments[item])
         return scope
+
+    def before(self, denial: int) -> list[int]:
+        """Return what a denial that comes after its object denies: the words before it, back to who is spoken of."""
+        behind: list[int] = []
+        for place in reversed(self.segments[self._message.tokens[denial].segment]):
+            if place < denial:
+                behind.append(place)
+                if self._message.tokens[place].word in SUBJECTS:
+                    break
+        return behind
 
     def _list_goes_on(self, segment: int, sentence: int) -> bool:
         run: list[int] = []

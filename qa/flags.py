@@ -49,13 +49,15 @@ class Family:
 class Rules:
     """Everything triage needs, in the order of the file.
 
-    ``phrases`` hold the words of ``concepts``; ``telling`` are the keys that any of them uses, without asides.
+    ``phrases`` hold the words of ``concepts``; ``telling`` are the keys that any of them uses, but for ``asides``, which may
+    stand between any two words.
     """
 
     language: Phrasebook
     masks: Phrasebook
     phrases: Phrasebook
     telling: frozenset[str]
+    asides: frozenset[str]
     concepts: tuple[Concept, ...]
     families: tuple[Family, ...]
     vocabulary: Vocabulary
@@ -88,12 +90,14 @@ def build_rules(data: Mapping[str, Any]) -> Rules:
     everything = [phrase for group in (language, masks, ideas) for phrases in group.values() for phrase in phrases]
     lists = {name: frozenset(_texts(words, name, "[language]")) for name in ("lookalikes", "ordinary", "noise")}
     vocabulary = Vocabulary(everything, fillers=fillers, **lists)
+    asides = frozenset(_texts(words, "asides", "[language]"))
     return Rules(
         language=Phrasebook(language),
         masks=Phrasebook(masks),
         phrases=Phrasebook(ideas),
         telling=frozenset(key for phrases in ideas.values() for phrase in phrases for key in phrase.keys)
-        - frozenset(_texts(words, "asides", "[language]")),
+        - asides,
+        asides=asides,
         concepts=_concepts(data, ideas),
         families=families,
         vocabulary=vocabulary,

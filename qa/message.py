@@ -64,7 +64,7 @@ _SEGMENT_WORDS = frozenset(
     "and but because cos cuz coz although though however plus then while so which yet except also whereas".split()
 )
 TURNS = frozenset("but however although though yet except whereas".split())
-_SUBJECTS = frozenset("i im ive he hes she shes they theyre we weve".split())
+SUBJECTS = frozenset("i im ive he hes she shes they theyre we weve".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def read(text: str, parts_of: Callable[[str], tuple[str, ...]] = _whole) -> Mess
             sentence, clause = sentence + 1, clause + 1
         if tokens and (pending or piece in _SEGMENT_WORDS):
             openers.append(piece if piece in _SEGMENT_WORDS else pending)
-        if piece in TURNS or (piece in _SUBJECTS and _opens_segment(tokens, openers)):
+        if piece in TURNS or (piece in SUBJECTS and _opens_segment(tokens, openers)):
             clause += 1
         tokens.append(Token(piece, sentence, len(openers) - 1, clause))
         pending = ""

@@ -43,7 +43,7 @@ def asserted_concepts(question: str, rules: Rules) -> frozenset[str]:
     for spans in found.values():
         for span in spans:
             spent |= span.places
-    reading = assess(message, _search(rules.language, message, keys), spent)
+    reading = assess(message, _search(rules.language, message, keys, rules.asides), spent)
     return frozenset(c.name for c in rules.concepts if _is_asserted(found.get(c.name, ()), c.kind, reading))
 
 
@@ -51,16 +51,18 @@ def _is_asserted(spans: Iterable[Span], kind: Kind, reading: Reading) -> bool:
     return any(reading.holds(span.places, kind) for span in spans)
 
 
-def _search(lists: Phrasebook, message: Message, keys: list[frozenset[str]]) -> dict[str, list[Span]]:
+def _search(
+    lists: Phrasebook, message: Message, keys: list[frozenset[str]], asides: frozenset[str]
+) -> dict[str, list[Span]]:
     """Find word lists in every word of the message."""
-    line = Line([token.sentence for token in message.tokens], [0] * len(keys))
+    line = Line([token.sentence for token in message.tokens], _free([token.word in asides for token in message.tokens]))
     _fill(line, keys, range(len(keys)))
     return {name: [] for name in lists.names} | lists.search(line)
 
 
 def _find_concepts(message: Message, keys: list[frozenset[str]], rules: Rules) -> dict[str, list[Span]]:
     """Find the concepts among the words that count: fillers are left out, figures of speech are blanked."""
-    masks = _search(rules.masks, message, keys)
+    masks = _search(rules.masks, message, keys, rules.asides)
     figures = elsewhere = 0
     for span in masks["figures"]:
         figures |= span.places
@@ -68,17 +70,17 @@ def _find_concepts(message: Message, keys: list[frozenset[str]], rules: Rules) -
         elsewhere |= span.places
     places = [i for i, token in enumerate(message.tokens) if not rules.vocabulary.is_filler(token.word)]
     barriers = sum(1 << rank for rank, i in enumerate(places) if elsewhere >> i & 1) if elsewhere else 0
-    free = _free_words([keys[i] for i in places], rules.telling)
+    free = _free([rules.telling.isdisjoint(keys[i]) for i in places])
     line = Line([message.tokens[i].clause for i in places], free, barriers)
     _fill(line, [_NO_KEYS if figures >> i & 1 else keys[i] for i in places], places)
     return rules.phrases.search(line)
 
 
-def _free_words(keys: list[frozenset[str]], telling: frozenset[str]) -> list[int]:
-    """Return for each word how many words that no concept uses stand right behind it, up to a few."""
-    free = [0] * len(keys)
-    for rank in range(len(keys) - 2, -1, -1):
-        if telling.isdisjoint(keys[rank + 1]):
+def _free(idle: list[bool]) -> list[int]:
+    """Return for each word how many idle words stand right behind it, up to a few: a phrase may pass over them."""
+    free = [0] * len(idle)
+    for rank in range(len(idle) - 2, -1, -1):
+        if idle[rank + 1]:
             free[rank] = min(_PASSED_OVER, free[rank + 1] + 1)
     return free
 

@@ -62,7 +62,13 @@ class Vocabulary:
         if word not in self._words and word not in self._lookalikes and 3 < len(word) < 20:
             inflected = bool(keys)  # a word on a known stem is no slip for the same word with an ending
             keys |= {near for near in self._misspelt(word) if not (inflected and near.startswith(word))}
+            if not keys and word.endswith("s"):  # a lost possessive
+                keys = self._exact(word[:-1]) or self._misspelt(word[:-1])
         return frozenset(keys)
+
+    def knows(self, word: str) -> bool:
+        """Tell whether a word is spelt as some phrase or list has it."""
+        return word in self._lookalikes or bool(self._exact(word))
 
     def _is_filler(self, word: str) -> bool:
         """Tell whether a word is one of the small words that concepts ignore, or a slip for a long one of them."""
@@ -81,7 +87,8 @@ class Vocabulary:
         for size in range(_LONG_STEM - 1, len(word) + 1):
             head = word[:size]
             found |= {f"{stem}*" for stem in _neighbours(head, self._stem_slips) if is_slip(head, stem)}
-        return found
+        likeliest = {near for near in found if set(near) == set(word)}  # the same letters, doubled or swapped
+        return likeliest or found
 
     def _parts_of(self, word: str) -> tuple[str, ...]:
         """Return the words a word is made of: itself where it is known or a slip, else the fewest known words run together.
@@ -91,17 +98,25 @@ class Vocabulary:
         if word in self._noise:
             return ()
         known = word in self._words or word in self._lookalikes
-        if known or not 3 < len(word) <= _LONGEST or not word.isalpha():
+        if known or not 2 < len(word) <= _LONGEST or not word.isalpha():
             return (word,)
         if alias := next((near for near in _neighbours(word, self._aliases) if is_slip(word, near)), None):
             return (alias,)
-        if len(word) >= _LIKELY_SLIP and self._misspelt(word) and not word.endswith("in"):
+        if len(word) >= _LIKELY_SLIP and self._misspelt(word) and not self._is_plain_pair(word):
             return (word,)
         for count in range(2, _MOST_PARTS + 1):
             found = self._cut(word, count)
-            if any(len(part) > 2 for part in found):
+            if any(len(part) > 2 for part in found) or (found and "no" not in found):
                 return found
         return (word,)
+
+    def _is_plain_pair(self, word: str) -> bool:
+        cuts = ((word[:size], word[size:]) for size in range(1, len(word)))
+        return any(
+            (head in self._words and len(head) > 3 and tail in _SHORT_PARTS)
+            or (head in _SHORT_PARTS and tail in self._words and len(tail) > 3)
+            for head, tail in cuts
+        )
 
     def _cut(self, word: str, count: int) -> tuple[str, ...]:
         """Return the word in ``count`` known parts, the longest first part first, or nothing."""

@@ -1,19 +1,17 @@
 """The ways people really type: each mutation keeps what a message says and changes how it is written.
 
 Every mutation is a function of the message and a seeded generator, so a run can be repeated. A slip of the pen changes one
-letter of one word of five letters or more, never its first letter, and never makes another word that the rules know
-("waking" for "walking"): short words, first letters and slips that make another word are known limits.
+letter of one word of five letters or more: never its first letter, never in a word that is misspelt already, and never so
+that another word comes out that the rules know ("waking" for "walking"). Those four are known limits, named in docs/safety.md.
 """
 
 import random
 import re
-import tomllib
 from collections.abc import Callable, Iterator
 
-from qa.flags import RULES_FILE
+from qa.flags import load_rules
 
-_WORDS = tomllib.loads(RULES_FILE.read_text(encoding="utf-8"))["language"]
-OTHER_WORDS = frozenset(_WORDS["lookalikes"]) | frozenset(_WORDS["ordinary"]) | frozenset(_WORDS["fillers"])
+VOCABULARY = load_rules().vocabulary
 LONG = 5  # letters of a word that may take a slip
 _NEIGHBOURS = dict(
     zip(
@@ -42,15 +40,20 @@ _JOINS = {
 Mutation = Callable[[str, random.Random], str]
 
 
+def _is_misspelt(word: str) -> bool:
+    plain = word.lower()
+    return not VOCABULARY.knows(plain) and bool(VOCABULARY.keys_of(plain))
+
+
 def _slip(text: str, rng: random.Random, change: Callable[[str, int, random.Random], str]) -> str:
     """Change one letter, never the first, of one long word."""
-    words = [m for m in re.finditer(r"[^\W\d_]+", text) if len(m[0]) >= LONG]
+    words = [m for m in re.finditer(r"[^\W\d_]+", text) if len(m[0]) >= LONG and not _is_misspelt(m[0])]
     if not words:
         return text
     for _ in range(20):
         word = rng.choice(words)
         slip = change(word[0], rng.randrange(1, len(word[0])), rng)
-        if slip.lower() not in OTHER_WORDS:
+        if not VOCABULARY.knows(slip.lower()):
             return text[: word.start()] + slip + text[word.end() :]
     return text
 
@@ -107,11 +110,11 @@ def curly_apostrophes(text: str, _: random.Random) -> str:
 
 def space_lost(text: str, rng: random.Random) -> str:
     """Run two words together."""
-    spaces = [m.start() for m in re.finditer(r"(?<=[^\W\d_]) (?=[^\W\d_])", text)]
-    if not spaces:
+    pairs = [m for m in re.finditer(r"([^\W\d_]+) (?=([^\W\d_]+))", text) if not any(map(_is_misspelt, m.groups()))]
+    if not pairs:
         return text
-    place = rng.choice(spaces)
-    return text[:place] + text[place + 1 :]
+    place = rng.choice(pairs).end()
+    return text[: place - 1] + text[place:]
 
 
 def space_added(text: str, rng: random.Random) -> str:
