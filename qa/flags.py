@@ -95,8 +95,7 @@ def build_rules(data: Mapping[str, Any]) -> Rules:
         language=Phrasebook(language),
         masks=Phrasebook(masks),
         phrases=Phrasebook(ideas),
-        telling=frozenset(key for phrases in ideas.values() for phrase in phrases for key in phrase.keys)
-        - asides,
+        telling=frozenset(key for phrases in ideas.values() for phrase in phrases for key in phrase.keys) - asides,
         asides=asides,
         concepts=_concepts(data, ideas),
         families=families,

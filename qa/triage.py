@@ -51,9 +51,7 @@ def _is_asserted(spans: Iterable[Span], kind: Kind, reading: Reading) -> bool:
     return any(reading.holds(span.places, kind) for span in spans)
 
 
-def _search(
-    lists: Phrasebook, message: Message, keys: list[frozenset[str]], asides: frozenset[str]
-) -> dict[str, list[Span]]:
+def _search(lists: Phrasebook, message: Message, keys: list[frozenset[str]], asides: frozenset[str]) -> dict[str, list[Span]]:
     """Find word lists in every word of the message."""
     line = Line([token.sentence for token in message.tokens], _free([token.word in asides for token in message.tokens]))
     _fill(line, keys, range(len(keys)))

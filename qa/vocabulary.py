@@ -87,22 +87,25 @@ class Vocabulary:
         for size in range(_LONG_STEM - 1, len(word) + 1):
             head = word[:size]
             found |= {f"{stem}*" for stem in _neighbours(head, self._stem_slips) if is_slip(head, stem)}
-        likeliest = {near for near in found if set(near) == set(word)}  # the same letters, doubled or swapped
-        return likeliest or found
+        likeliest = {near for near in found if len(near) >= _LONG_WORD and _same_letters(word, near)}
+        return likeliest | {near for near in found if near.endswith("*")} if likeliest else found
 
     def _parts_of(self, word: str) -> tuple[str, ...]:
         """Return the words a word is made of: itself where it is known or a slip, else the fewest known words run together.
 
-        A word that is never read gives none. Of a long word that could be both, a slip is the likelier; of a short one, unless it ends in a lost "g", the parts.
+        A word that is never read gives none. A long word that could be both is a slip, unless it is a word of the rules and
+        one of the smallest words.
         """
         if word in self._noise:
             return ()
-        known = word in self._words or word in self._lookalikes
+        known = word in self._words or word in self._lookalikes or word in SAME_WORD
         if known or not 2 < len(word) <= _LONGEST or not word.isalpha():
             return (word,)
+        if self._is_plain_pair(word):
+            return self._cut(word, 2)
         if alias := next((near for near in _neighbours(word, self._aliases) if is_slip(word, near)), None):
             return (alias,)
-        if len(word) >= _LIKELY_SLIP and self._misspelt(word) and not self._is_plain_pair(word):
+        if len(word) >= _LIKELY_SLIP and self._misspelt(word):
             return (word,)
         for count in range(2, _MOST_PARTS + 1):
             found = self._cut(word, count)
@@ -153,6 +156,10 @@ def _is_swap(word: str, meant: str) -> bool:
         and word[differing[0]] == meant[differing[1]]
         and word[differing[1]] == meant[differing[0]]
     )
+
+
+def _same_letters(word: str, meant: str) -> bool:
+    return _is_doubled(word, meant) or (len(word) == len(meant) and _is_swap(word, meant))
 
 
 def _is_doubled(word: str, meant: str) -> bool:
