@@ -9,6 +9,7 @@ Spelling is vocabulary.py's; negation, time and questions are assertion.py's.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -64,13 +65,12 @@ class Phrase:
 
     @cached_property
     def choices(self) -> tuple[frozenset[str], ...]:
-        """The sets of keys of which one each is needed, but for the one that opens the phrase."""
-        items = [item for part in self.parts for item in part]
-        return tuple(item.keys for item in items[1:] if len(item.keys) > 1)
+        """The sets of keys of which one each is needed."""
+        return tuple(item.keys for part in self.parts for item in part if len(item.keys) > 1)
 
 
 class Phrasebook:
-    """Named lists of phrases, arranged by the keys that can open them, so that most are never tried.
+    """Named lists of phrases, each filed under its least common place, so that most are never tried.
 
     A phrase may use ``{name}`` for any list above its own.
     """
@@ -78,9 +78,11 @@ class Phrasebook:
     def __init__(self, lists: Mapping[str, Iterable[Phrase]]) -> None:
         self.names = tuple(lists)
         self._by_key: dict[str, dict[int, dict[Phrase, None]]] = {}
+        everything = [phrase for phrases in lists.values() for phrase in phrases]
+        uses = Counter(key for phrase in everything for key in phrase.keys)
         for rank, phrases in enumerate(lists.values()):
             for phrase in phrases:
-                for key in phrase.parts[0][0].keys:
+                for key in _rarest(phrase, uses):
                     self._by_key.setdefault(key, {}).setdefault(rank, {})[phrase] = None
 
     def search(self, line: "Line") -> dict[str, list[Span]]:
@@ -105,6 +107,11 @@ class Phrasebook:
     def _await(self, key: str, waiting: dict[int, dict[Phrase, None]]) -> None:
         for rank, phrases in self._by_key.get(key, {}).items():
             waiting.setdefault(rank, {}).update(phrases)
+
+
+def _rarest(phrase: Phrase, uses: Mapping[str, int]) -> frozenset[str]:
+    """Return the keys of the place that the fewest phrases share, for want of knowing how often people use each word."""
+    return min((item.keys for part in phrase.parts for item in part), key=lambda keys: sum(uses[key] for key in keys))
 
 
 def parse(text: str, fillers: frozenset[str] = frozenset()) -> tuple[Phrase, ...]:
