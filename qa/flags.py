@@ -26,14 +26,6 @@ class RedFlagsError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Concept:
-    """A named idea; its kind says how time weakens it."""
-
-    name: str
-    kind: Kind
-
-
-@dataclass(frozen=True, slots=True)
 class Family:
     """A card and when to show it: every concept of any one row of ``when``, and none of ``unless``."""
 
@@ -49,8 +41,8 @@ class Family:
 class Rules:
     """Everything triage needs, in the order of the file.
 
-    ``phrases`` hold the words of ``concepts``; ``telling`` are the keys that any of them uses, but for ``asides``, which may
-    stand between any two words.
+    ``phrases`` hold the words of the concepts, ``kinds`` how time weakens each. ``telling`` are the keys that any of them
+    uses, but for ``asides``, which may stand between any two words.
     """
 
     language: Phrasebook
@@ -58,7 +50,7 @@ class Rules:
     phrases: Phrasebook
     telling: frozenset[str]
     asides: frozenset[str]
-    concepts: tuple[Concept, ...]
+    kinds: Mapping[str, Kind]
     families: tuple[Family, ...]
     vocabulary: Vocabulary
 
@@ -97,7 +89,7 @@ def build_rules(data: Mapping[str, Any]) -> Rules:
         phrases=Phrasebook(ideas),
         telling=frozenset(key for phrases in ideas.values() for phrase in phrases for key in phrase.keys) - asides,
         asides=asides,
-        concepts=_concepts(data, ideas),
+        kinds=_kinds(data, ideas),
         families=families,
         vocabulary=vocabulary,
     )
@@ -116,16 +108,12 @@ def _ideas(data: Mapping[str, Any], fillers: frozenset[str]) -> dict[str, tuple[
     return ideas
 
 
-def _concepts(data: Mapping[str, Any], ideas: Mapping[str, tuple[Phrase, ...]]) -> tuple[Concept, ...]:
+def _kinds(data: Mapping[str, Any], ideas: Mapping[str, tuple[Phrase, ...]]) -> dict[str, Kind]:
     kinds = _table(data, "time")
     events, lasting = set(_texts(kinds, "events", "[time]")), set(_texts(kinds, "lasting", "[time]"))
     if unknown := sorted((events | lasting) - ideas.keys()):
         raise RedFlagsError(f"[time] names {unknown[0]!r}, which is no concept; name one of [concepts]")
-    concepts: list[Concept] = []
-    for name in ideas:
-        kind: Kind = "event" if name in events else "lasting" if name in lasting else "symptom"
-        concepts.append(Concept(name, kind))
-    return tuple(concepts)
+    return {name: "event" if name in events else "lasting" if name in lasting else "symptom" for name in ideas}
 
 
 def _family(item: Mapping[str, Any], place: int, names: set[str]) -> Family:

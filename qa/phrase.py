@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
 from qa.message import normal_word
@@ -90,23 +91,41 @@ class Phrasebook:
         waiting: dict[int, dict[Phrase, None]] = {}
         for key in line.index:
             self._await(key, waiting)
+        ranks = list(waiting)
+        heapify(ranks)
         found: dict[str, list[Span]] = {}
-        for rank, name in enumerate(self.names):
-            if rank not in waiting:
-                continue
+        while ranks:
+            rank = heappop(ranks)
             spans: dict[Span, None] = {}
             for phrase in waiting[rank]:
                 if line.could_hold(phrase):
                     spans.update(dict.fromkeys(line.find(phrase)))
             if spans:
+                name = self.names[rank]
                 found[name] = list(spans)
                 line.add(f"{{{name}}}", spans)
-                self._await(f"{{{name}}}", waiting)
+                for new in self._await(f"{{{name}}}", waiting):
+                    heappush(ranks, new)
         return found
 
-    def _await(self, key: str, waiting: dict[int, dict[Phrase, None]]) -> None:
+    def search_all(self, lines: Iterable["Line"]) -> dict[str, list[Span]]:
+        """Return where each list occurs in any of the lines."""
+        found: dict[str, list[Span]] = {}
+        for line in lines:
+            for name, spans in self.search(line).items():
+                found.setdefault(name, []).extend(spans)
+        return found
+
+    def _await(self, key: str, waiting: dict[int, dict[Phrase, None]]) -> list[int]:
+        """Put the phrases filed under a key on the waiting list, and return the ranks that were not on it yet."""
+        new: list[int] = []
         for rank, phrases in self._by_key.get(key, {}).items():
-            waiting.setdefault(rank, {}).update(phrases)
+            if rank in waiting:
+                waiting[rank].update(phrases)
+            else:
+                waiting[rank] = phrases.copy()
+                new.append(rank)
+        return new
 
 
 def _rarest(phrase: Phrase, uses: Mapping[str, int]) -> frozenset[str]:
@@ -151,13 +170,14 @@ def _key(word: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Words to search: where each key begins, the clause of each word, and the words a "+" may not reach across.
+    """The words of one clause: where each key begins, and the words a "+" may not reach across.
 
-    ``free`` says how many words that mean nothing follow each word: a phrase may pass over them. ``barriers`` is a set of
-    the line's words, written as a whole number like the places of a Span.
+    Words are counted from the start of the message; ``end`` is the number of the word after the last. ``free`` says how many
+    words that mean nothing follow each word: a phrase may pass over them. ``barriers`` is a set of words, written as a
+    whole number like the places of a Span.
     """
 
-    clauses: Sequence[int]
+    end: int
     free: Sequence[int]
     barriers: int = 0
     index: dict[str, dict[int, list[Span]]] = field(default_factory=dict)
@@ -186,7 +206,7 @@ class Line:
 
     def _part(self, part: tuple[Item, ...]) -> list[Span]:
         spans = [span for found in self._starts(part[0]).values() for span in found]
-        clauses, free, last = self.clauses, self.free, len(self.clauses)
+        free, end = self.free, self.end
         for item in part[1:]:
             if not spans:
                 break
@@ -195,8 +215,8 @@ class Line:
             spans = [
                 Span(a.start, b.end, a.places | b.places)
                 for a in spans
-                for place in range(a.end + 1, min(a.end + max(reach, free[a.end]) + 2, last))
-                if place in starts and clauses[place] == clauses[a.end]
+                for place in range(a.end + 1, min(a.end + max(reach, free[a.end]) + 2, end))
+                if place in starts
                 for b in starts[place]
             ]
         return spans
@@ -218,14 +238,14 @@ class Line:
         first = max(0, span.start - 3 * NEAR)  # a match is at most some words long; the distance is checked below
         return [
             b
-            for place in range(first, min(span.end + NEAR + 2, len(self.clauses)))
+            for place in range(first, min(span.end + NEAR + 2, self.end))
             if place in others
             for b in others[place]
             if self._together(span, b)
         ]
 
     def _together(self, a: Span, b: Span) -> bool:
-        if self.clauses[a.start] != self.clauses[b.start] or a.places & b.places:
+        if a.places & b.places:
             return False
         left, right = (a, b) if a.start <= b.start else (b, a)
         between = right.start - left.end - 1

@@ -6,12 +6,13 @@ words are fixed. When in doubt the more urgent card is shown.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 from qa.answer import Alert, Level
-from qa.assertion import Kind, Reading, assess
+from qa.assertion import assess
 from qa.flags import Family, Rules, load_rules
 from qa.message import Message, read
-from qa.phrase import Line, Phrasebook, Span
+from qa.phrase import Line, Span
 
 URGENCY: tuple[Level, ...] = ("emergency", "crisis", "urgent")
 _PASSED_OVER = 2  # words that mean nothing ("um", "honestly") which may stand between two words of a phrase
@@ -27,51 +28,52 @@ def triage(question: str) -> Alert | None:
 def matching_families(question: str) -> tuple[Family, ...]:
     """Return every family that a message matches, the most urgent first, then in the order of the file."""
     rules = load_rules()
-    present = asserted_concepts(question, rules)
-    matching = [f for f in rules.families if any(row <= present for row in f.when) and not f.unless & present]
+    message = read(question, rules.vocabulary.parts_of)
+    keys = [rules.vocabulary.keys_of(token.word) for token in message.tokens]
+    lines = _sentences(message, keys, rules)
+    found = _find_concepts(message, keys, rules.masks.search_all(lines), rules)
+    likely = [family for family in rules.families if any(row <= found.keys() for row in family.when)]
+    if not likely:
+        return ()
+    present = _asserted(message, lines, found, rules)
+    matching = [f for f in likely if any(row <= present for row in f.when) and not f.unless & present]
     return tuple(sorted(matching, key=lambda family: URGENCY.index(family.alert.level)))
 
 
-def asserted_concepts(question: str, rules: Rules) -> frozenset[str]:
-    """Return the names of the concepts that a message says to be so."""
-    message = read(question, rules.vocabulary.parts_of)
-    keys = [rules.vocabulary.keys_of(token.word) for token in message.tokens]
-    found = _find_concepts(message, keys, rules)
-    if not any(row <= found.keys() for family in rules.families for row in family.when):
-        return frozenset()
+def _asserted(message: Message, lines: list[Line], found: dict[str, list[Span]], rules: Rules) -> set[str]:
+    """Return the names of the concepts found that the message says to be so."""
     spent = 0
     for spans in found.values():
         for span in spans:
             spent |= span.places
-    reading = assess(message, _search(rules.language, message, keys, rules.asides), spent)
-    return frozenset(c.name for c in rules.concepts if _is_asserted(found.get(c.name, ()), c.kind, reading))
+    hits: dict[str, list[Span]] = {name: [] for name in rules.language.names} | rules.language.search_all(lines)
+    reading = assess(message, hits, spent)
+    return {name for name, spans in found.items() if any(reading.holds(s.places, rules.kinds[name]) for s in spans)}
 
 
-def _is_asserted(spans: Iterable[Span], kind: Kind, reading: Reading) -> bool:
-    return any(reading.holds(span.places, kind) for span in spans)
+def _sentences(message: Message, keys: list[frozenset[str]], rules: Rules) -> list[Line]:
+    """Return the sentences with every word, for the language lists."""
+    free = _free([token.word in rules.asides for token in message.tokens])
+    return _lines([token.sentence for token in message.tokens], keys, range(len(keys)), free, 0)
 
 
-def _search(lists: Phrasebook, message: Message, keys: list[frozenset[str]], asides: frozenset[str]) -> dict[str, list[Span]]:
-    """Find word lists in every word of the message."""
-    line = Line([token.sentence for token in message.tokens], _free([token.word in asides for token in message.tokens]))
-    _fill(line, keys, range(len(keys)))
-    return {name: [] for name in lists.names} | lists.search(line)
-
-
-def _find_concepts(message: Message, keys: list[frozenset[str]], rules: Rules) -> dict[str, list[Span]]:
+def _find_concepts(
+    message: Message, keys: list[frozenset[str]], masks: dict[str, list[Span]], rules: Rules
+) -> dict[str, list[Span]]:
     """Find the concepts among the words that count: fillers are left out, figures of speech are blanked."""
-    masks = _search(rules.masks, message, keys, rules.asides)
-    figures = elsewhere = 0
-    for span in masks["figures"]:
-        figures |= span.places
-    for span in masks["elsewhere"]:
-        elsewhere |= span.places
+    figures, elsewhere = (_union(masks.get(name, ())) for name in ("figures", "elsewhere"))
     places = [i for i, token in enumerate(message.tokens) if not rules.vocabulary.is_filler(token.word)]
     barriers = sum(1 << rank for rank, i in enumerate(places) if elsewhere >> i & 1) if elsewhere else 0
     free = _free([rules.telling.isdisjoint(keys[i]) for i in places])
-    line = Line([message.tokens[i].clause for i in places], free, barriers)
-    _fill(line, [_NO_KEYS if figures >> i & 1 else keys[i] for i in places], places)
-    return rules.phrases.search(line)
+    seen = [_NO_KEYS if figures >> i & 1 else keys[i] for i in places]
+    return rules.phrases.search_all(_lines([message.tokens[i].clause for i in places], seen, places, free, barriers))
+
+
+def _union(spans: Iterable[Span]) -> int:
+    places = 0
+    for span in spans:
+        places |= span.places
+    return places
 
 
 def _free(idle: list[bool]) -> list[int]:
@@ -83,10 +85,16 @@ def _free(idle: list[bool]) -> list[int]:
     return free
 
 
-def _fill(line: Line, keys: list[frozenset[str]], places: Sequence[int]) -> None:
-    """Enter the keys of words in a line; a span's ends count the line's words, its places the message's."""
-    for rank, filled in enumerate(keys):
-        if filled:
-            spans = [Span(rank, rank, 1 << places[rank])]
-            for key in filled:
-                line.add(key, spans)
+def _lines(groups: list[int], keys: list[frozenset[str]], places: Sequence[int], free: list[int], barriers: int) -> list[Line]:
+    """Part words into lines by the number of their group; a span's ends count these words, its places the message's."""
+    lines: list[Line] = []
+    for _, ranks in groupby(range(len(groups)), groups.__getitem__):
+        run = list(ranks)
+        line = Line(run[-1] + 1, free, barriers)
+        for rank in run:
+            if keys[rank]:
+                spans = [Span(rank, rank, 1 << places[rank])]
+                for key in keys[rank]:
+                    line.add(key, spans)
+        lines.append(line)
+    return lines

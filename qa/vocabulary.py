@@ -49,6 +49,7 @@ class Vocabulary:
         self._aliases = _shortened(alias for alias in SAME_WORD if len(alias) >= _LONG_FILLER)
         self._whole_stems = _shortened(stem for stem in self._stems if len(stem) >= _LONG_WORD)
         self._stem_slips = _shortened(stem for stem in self._stems if len(stem) >= _LONG_STEM)
+        self._misspelt = lru_cache(maxsize=8192)(self._find_slips)
         self.keys_of = lru_cache(maxsize=8192)(self._keys_of)
         self.is_filler = lru_cache(maxsize=8192)(self._is_filler)
         self.parts_of = lru_cache(maxsize=8192)(self._parts_of)
@@ -81,7 +82,7 @@ class Vocabulary:
         keys = {f"{word[:size]}*" for size in range(2, len(word) + 1) if word[:size] in self._stems}
         return keys | ({word} & self._words)
 
-    def _misspelt(self, word: str) -> set[str]:
+    def _find_slips(self, word: str) -> set[str]:
         found = {near for near in _neighbours(word, self._slips) if is_slip(word, near)}
         found |= {f"{near}*" for near in _neighbours(word, self._whole_stems) if is_slip(word, near)}
         for size in range(_LONG_STEM - 1, len(word) + 1):
