@@ -78,17 +78,17 @@ class Phrasebook:
 
     def __init__(self, lists: Mapping[str, Iterable[Phrase]]) -> None:
         self.names = tuple(lists)
-        self._by_key: dict[str, dict[int, dict[Phrase, None]]] = {}
+        self._by_key: dict[str, dict[int, list[Phrase]]] = {}
         everything = [phrase for phrases in lists.values() for phrase in phrases]
         uses = Counter(key for phrase in everything for key in phrase.keys)
         for rank, phrases in enumerate(lists.values()):
             for phrase in phrases:
                 for key in _rarest(phrase, uses):
-                    self._by_key.setdefault(key, {}).setdefault(rank, {})[phrase] = None
+                    self._by_key.setdefault(key, {}).setdefault(rank, []).append(phrase)
 
     def search(self, line: "Line") -> dict[str, list[Span]]:
         """Return where each list that occurs in the line occurs, without repeats; add ``{name}`` to the line for each."""
-        waiting: dict[int, dict[Phrase, None]] = {}
+        waiting: dict[int, list[list[Phrase]]] = {}
         for key in line.index:
             self._await(key, waiting)
         ranks = list(waiting)
@@ -97,9 +97,10 @@ class Phrasebook:
         while ranks:
             rank = heappop(ranks)
             spans: dict[Span, None] = {}
-            for phrase in waiting[rank]:
-                if line.could_hold(phrase):
-                    spans.update(dict.fromkeys(line.find(phrase)))
+            for phrases in waiting[rank]:
+                for phrase in phrases:
+                    if line.could_hold(phrase):
+                        spans.update(dict.fromkeys(line.find(phrase)))
             if spans:
                 name = self.names[rank]
                 found[name] = list(spans)
@@ -116,14 +117,14 @@ class Phrasebook:
                 found.setdefault(name, []).extend(spans)
         return found
 
-    def _await(self, key: str, waiting: dict[int, dict[Phrase, None]]) -> list[int]:
+    def _await(self, key: str, waiting: dict[int, list[list[Phrase]]]) -> list[int]:
         """Put the phrases filed under a key on the waiting list, and return the ranks that were not on it yet."""
         new: list[int] = []
         for rank, phrases in self._by_key.get(key, {}).items():
             if rank in waiting:
-                waiting[rank].update(phrases)
+                waiting[rank].append(phrases)
             else:
-                waiting[rank] = phrases.copy()
+                waiting[rank] = [phrases]
                 new.append(rank)
         return new
 
@@ -165,6 +166,8 @@ def _parse_part(text: str, fillers: frozenset[str]) -> tuple[Item, ...]:
 def _key(word: str) -> str:
     if not _ITEM.fullmatch(word):
         raise PhraseError(f"{word!r} is no word, stem*, {{name}} or #low-high; see the head of qa/phrase.py")
+    if word[0] not in "{#" and word[:1].isdecimal() != word[-1:].isdecimal() and word[-1:] != "*":
+        raise PhraseError(f"{word!r} is never one word of a message; write the number and the letters apart")
     return word if word[0] in "{#" else normal_word(word)
 
 

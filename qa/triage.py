@@ -92,9 +92,8 @@ def _lines(groups: list[int], keys: list[frozenset[str]], places: Sequence[int],
         run = list(ranks)
         line = Line(run[-1] + 1, free, barriers)
         for rank in run:
-            if keys[rank]:
-                spans = [Span(rank, rank, 1 << places[rank])]
-                for key in keys[rank]:
-                    line.add(key, spans)
+            spans = [Span(rank, rank, 1 << places[rank])] if keys[rank] else []
+            for key in keys[rank]:
+                line.index.setdefault(key, {})[rank] = spans
         lines.append(line)
     return lines

@@ -49,10 +49,12 @@ class Vocabulary:
         self._aliases = _shortened(alias for alias in SAME_WORD if len(alias) >= _LONG_FILLER)
         self._whole_stems = _shortened(stem for stem in self._stems if len(stem) >= _LONG_WORD)
         self._stem_slips = _shortened(stem for stem in self._stems if len(stem) >= _LONG_STEM)
-        self._misspelt = lru_cache(maxsize=8192)(self._find_slips)
-        self.keys_of = lru_cache(maxsize=8192)(self._keys_of)
-        self.is_filler = lru_cache(maxsize=8192)(self._is_filler)
-        self.parts_of = lru_cache(maxsize=8192)(self._parts_of)
+        self._misspelt = lru_cache(maxsize=16384)(self._find_slips)
+        self.keys_of = lru_cache(maxsize=16384)(self._keys_of)
+        self.is_filler = lru_cache(maxsize=16384)(self._is_filler)
+        self.parts_of = lru_cache(maxsize=16384)(self._parts_of)
+        for word in filter(str.isalpha, known | lookalikes):  # so that no reader waits for them
+            self.keys_of(word), self.is_filler(word), self.parts_of(word)
 
     def _keys_of(self, word: str) -> frozenset[str]:
         if word[0].isdecimal():
