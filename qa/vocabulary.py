@@ -104,7 +104,7 @@ class Vocabulary:
         known = word in self._words or word in self._lookalikes or word in SAME_WORD
         if known or not 2 < len(word) <= _LONGEST or not word.isalpha():
             return (word,)
-        if self._is_plain_pair(word):
+        if self._is_plain_pair(word) and not any(_same_letters(word, near) for near in self._misspelt(word)):
             return self._cut(word, 2)
         if alias := next((near for near in _neighbours(word, self._aliases) if is_slip(word, near)), None):
             return (alias,)
