@@ -8,6 +8,7 @@ not parsed; when a stretch is in doubt it is left unmarked, so the more urgent r
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal
 
 from qa.message import SUBJECTS, TURNS, Message
@@ -86,11 +87,9 @@ def _places(hits: Hits, name: str) -> set[int]:
 
 
 def _groups(numbers: Iterable[int]) -> dict[int, list[int]]:
-    """Return the places that share each number: those of a segment, or of a sentence."""
-    groups: dict[int, list[int]] = {}
-    for place, number in enumerate(numbers):
-        groups.setdefault(number, []).append(place)
-    return groups
+    """Return the places that share each number, which never falls: those of a segment, or of a sentence."""
+    in_order = list(numbers)
+    return {number: list(places) for number, places in groupby(range(len(in_order)), in_order.__getitem__)}
 
 
 def _denied(message: Message, hits: Hits, spent: set[int]) -> set[int]:
