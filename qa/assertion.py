@@ -203,16 +203,17 @@ def _topics(message: Message, hits: Hits) -> set[int]:
     if hits["claims"]:
         return set()
     courtesies = _places(hits, "courtesies")
-    persons = (_places(hits, "people") | _places(hits, "present")) - courtesies - _places(hits, "bystanders")
     openers = _places(hits, "question_openers")
     phrases = {span.start for span in hits["topic_phrases"]}
-    marked: set[int] = set()
+    asking: list[list[int]] = []
     for places in _groups(token.sentence for token in message.tokens).values():
         first = next((place for place in places if place not in courtesies), None)
-        asks = first in openers or not phrases.isdisjoint(places)
-        if asks and persons.isdisjoint(places):
-            marked.update(places)
-    return marked
+        if first in openers or not phrases.isdisjoint(places):
+            asking.append(places)
+    if not asking:
+        return set()
+    persons = (_places(hits, "people") | _places(hits, "present")) - courtesies - _places(hits, "bystanders")
+    return {place for places in asking if persons.isdisjoint(places) for place in places}
 
 
 def _past(message: Message, hits: Hits) -> tuple[set[int], set[int]]:
