@@ -79,6 +79,8 @@ _JOINED = {
     ("down", "stairs"): "downstairs",
     ("up", "stairs"): "upstairs",
     ("over", "night"): "overnight",
+    ("as", "though"): "like",
+    ("triple", "a"): "aaa",
 }
 _SMALL = "lad lass laddie lassie girl boy man woman son daughter baby bairn brother sister fella dog walk bit while".split()
 _JOINED |= {("wee", noun): noun for noun in _SMALL} | {("wee", "1"): "child", ("wee", "yin"): "child"}
