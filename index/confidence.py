@@ -28,6 +28,8 @@ BANK_FILE = Path(__file__).with_name("question_bank.tsv")
 # Weights of the strength, and below which similarity a word of the question counts as not covered.
 COVERAGE, UNCOVERED, LENGTH = 0.25, 0.5, 0.3
 NOT_COVERED_BELOW = 0.4
+# Content words that a question counts as having at least: a bare "sciatica" asks as much as "what is sciatica like".
+SHORTEST = 3
 # Questions made from the corpus's own sentences, and how many of a sentence's rarest words one is made of.
 OWN_QUESTIONS = 500
 WORDS_OF_A_QUESTION = (3, 4, 5, 6, 8)
@@ -102,7 +104,7 @@ def strength(ranking: Ranking, hit: Hit) -> float:
         scores = np.array(hit.word_scores)
         covered = float(words.weights @ scores)
         uncovered = float(words.weights @ (scores < NOT_COVERED_BELOW))
-    count = max(1, len(words.spans) if words else len(content_spans(ranking.query.lexical)))
+    count = max(SHORTEST, len(words.spans) if words else len(content_spans(ranking.query.lexical)))
     distinct = hit.similarity - ranking.background
     return ranking.nearest + distinct + COVERAGE * covered - UNCOVERED * uncovered + LENGTH * math.log(count)
 
