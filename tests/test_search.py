@@ -159,7 +159,9 @@ FIRST = st.lists(st.floats(-8, 8, width=16), min_size=1, max_size=25)
 
 
 @given(FIRST, st.integers(1, 25), st.floats(0, 3, width=16), st.data())
-def test_ranking_again_matches_a_second_implementation(first: list[float], size: int, weight: float, data: st.DataObject) -> None:
+def test_ranking_again_matches_a_second_implementation(
+    first: list[float], size: int, weight: float, data: st.DataObject
+) -> None:
     pool = sorted(range(len(first)), key=lambda i: (-first[i], i))[:size]
     cells = st.floats(-1, 1, width=16)
     coverage = data.draw(st.lists(cells, min_size=len(pool), max_size=len(pool)))

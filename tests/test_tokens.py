@@ -16,7 +16,17 @@ from index.encoder import Encoder, PassageInput, PassageVectors, QueryVectors, T
 from index.fusion import HYBRID
 from index.local import LocalIndex
 from index.storage import current_generation, read_manifest
-from index.tokens import BITS, CHUNK_TOKEN_STARTS, MEAN, SENTENCE_TOKENS, SIGN_SCALE, QueryWords, TokenArm, TokenError, TokenWriter
+from index.tokens import (
+    BITS,
+    CHUNK_TOKEN_STARTS,
+    MEAN,
+    SENTENCE_TOKENS,
+    SIGN_SCALE,
+    QueryWords,
+    TokenArm,
+    TokenError,
+    TokenWriter,
+)
 from index.wording import Wording
 from tests.fakes import SPEC, WordEncoder, put_word_encoder
 from tests.test_storage import collected
