@@ -1,6 +1,8 @@
 """The evaluator's command line: a data set in BEIR layout in, the field's measures and a TREC run out.
 
     python evaluate.py DATASET_DIR --retriever bm25|dense|hybrid [--split test] [--run-out F] [--json F]
+    python evaluate.py DATASET_DIR --unanswerable FILE          and how well abstention tells what the corpus answers
+    python evaluate.py --triage FILE                            what triage misses and shows for nothing
 
 Every document of corpus.jsonl is indexed (no cleaning: the judgments decide), a document's score is its best chunk's, and
 ir_measures computes nDCG@10, RR@10, R@100 and Success@1. The index is kept in build/eval and used again while data,
@@ -11,21 +13,19 @@ import argparse
 import hashlib
 import json
 import platform
-import re
 import statistics
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import ir_measures
 from ir_measures import RR, R, Success, nDCG
 
-from corpus.passage import Passage
-from corpus.read import read_file
-from corpus.readers.records import NO_TEXT
+from evaluation import abstention, answers, triage
+from evaluation.dataset import Dataset, DatasetError, load_dataset, read_answers, read_unanswerable
 from index.build import Collected, build_index
 from index.fusion import BM25, DENSE, HYBRID, Weights
 from index.local import CANDIDATES, LocalIndex
@@ -33,26 +33,11 @@ from index.models import DEFAULT_MODEL, ModelError, config_checksum, encoder_sou
 from index.progress import ProgressBar
 from index.storage import StorageError
 from index.wording import Wording
+from qa.policy import ACCEPTED_WRONG, PolicyError
 
 RETRIEVERS: dict[str, Weights] = {"bm25": BM25, "dense": DENSE, "hybrid": HYBRID}
 # Documents kept in a run for each query.
 DEPTH = 100
-
-
-class DatasetError(Exception):
-    """A data set is not in BEIR layout; the message names the file and what is wrong with it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """A data set in BEIR layout: passages with the corpus ids as documents, query texts by id, judgments of one split."""
-
-    name: str
-    split: str
-    passages: tuple[Passage, ...]
-    digest: str
-    queries: dict[str, str]
-    qrels: dict[str, dict[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,33 +51,68 @@ class Result:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Evaluate the retrievers asked for and return the exit code."""
-    options = _parser().parse_args(arguments)
+    """Evaluate what was asked for and return the exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.dataset is None and options.triage is None:
+        parser.error("name a DATASET_DIR, or a file of messages with --triage")
+    if options.dataset is None and options.unanswerable is not None:
+        parser.error("--unanswerable needs the DATASET_DIR whose corpus is asked")
     try:
-        dataset = load_dataset(options.dataset, options.split)
-        index = open_or_build(dataset, options.model, options.index_dir)
-        results = [evaluate(index, dataset, name, options.relevance_cut) for name in options.retriever]
-        write_outputs(dataset, index, results, options)
-    except (DatasetError, StorageError, ModelError, OSError) as error:
+        reports = _evaluate_dataset(options) if options.dataset is not None else {}
+        if options.triage is not None:
+            report = triage.assess_messages(triage.read_messages(options.triage))
+            print(triage.render(report))
+            reports["triage"] = asdict(report)
+        if options.json:
+            options.json.write_text(json.dumps(reports, indent=2) + "\n", encoding="utf-8")
+    except (DatasetError, StorageError, ModelError, PolicyError, triage.MessagesError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def write_outputs(dataset: Dataset, index: LocalIndex, results: Sequence[Result], options: argparse.Namespace) -> None:
-    """Print the table and write the files asked for; several retrievers' runs go to a file each, named for it."""
+def _evaluate_dataset(options: argparse.Namespace) -> dict[str, object]:
+    """Measure the retrievers and, where they are labelled, answers and abstention; print, and return what was measured."""
+    dataset = load_dataset(options.dataset, options.split)
+    unanswerable = read_unanswerable(options.unanswerable) if options.unanswerable else ()
+    index = open_or_build(dataset, options.model, options.index_dir)
+    results = [evaluate(index, dataset, name, options.relevance_cut) for name in options.retriever]
     print(_table(dataset, results))
-    for result in results if options.run_out else ():
-        path = options.run_out
+    write_runs(results, options.run_out)
+    record = _record(dataset, index, results, options)
+    labelled = read_answers(options.dataset)
+    if labelled.keys() & dataset.queries.keys() and "hybrid" in options.retriever:
+        found = answers.assess_answers(index, dataset, labelled)
+        print(answers.render(found))
+        record["answers"] = asdict(found)
+    if unanswerable:
+        questions = [question for _, question in unanswerable]
+        told = abstention.assess_abstention(index, list(dataset.queries.values()), questions, accepted=options.accepted_wrong)
+        print(abstention.render(told))
+        record["abstention"] = asdict(told)
+    return record
+
+
+def write_runs(results: Sequence[Result], path: Path | None) -> None:
+    """Write the runs in TREC format where a file is named; several retrievers' go to a file each, named for it."""
+    if path is None:
+        return
+    for result in results:
         own = path if len(results) == 1 else path.with_name(f"{path.stem}.{result.retriever}{path.suffix}")
         own.write_text("".join(run_lines(result)), encoding="utf-8")
-    if options.json:
-        options.json.write_text(json.dumps(_record(dataset, index, results, options), indent=2) + "\n", encoding="utf-8")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="evaluate.py", description="Evaluate retrieval on a data set in BEIR layout.")
-    parser.add_argument("dataset", type=Path, metavar="DATASET_DIR", help="folder with corpus.jsonl, queries.jsonl, qrels/")
+    parser.add_argument(
+        "dataset", type=Path, nargs="?", metavar="DATASET_DIR", help="folder with corpus.jsonl, queries.jsonl, qrels/"
+    )
+    parser.add_argument("--unanswerable", type=Path, metavar="FILE", help="kind<TAB>question: print AUROC, AURC, coverage")
+    parser.add_argument("--triage", type=Path, metavar="FILE", help="level<TAB>question: print missed, wrong, false alarms")
+    parser.add_argument(
+        "--accepted-wrong", type=float, default=ACCEPTED_WRONG, metavar="RATE", help="accepted rate of wrong answers (0.05)"
+    )
     parser.add_argument("--retriever", nargs="+", choices=tuple(RETRIEVERS), default=list(RETRIEVERS), help="default: all")
     parser.add_argument("--split", default="test", help="qrels/SPLIT.tsv to judge by (default: test)")
     parser.add_argument("--relevance-cut", type=int, default=1, metavar="GRADE", help="lowest grade that is relevant")
@@ -101,58 +121,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME_OR_PATH", help="hub name or local folder")
     parser.add_argument("--index-dir", type=Path, default=Path("build/eval"), metavar="DIR", help="where indexes are kept")
     return parser
-
-
-def load_dataset(folder: Path, split: str) -> Dataset:
-    """Read a data set in BEIR layout, or raise DatasetError."""
-    corpus, queries, qrels = folder / "corpus.jsonl", folder / "queries.jsonl", folder / "qrels" / f"{split}.tsv"
-    for path in (corpus, queries, qrels):
-        if not path.is_file():
-            raise DatasetError(f"{path} is not there; expected corpus.jsonl, queries.jsonl and qrels/{split}.tsv")
-    passages = []
-    for item in read_file(corpus, corpus.name):
-        if isinstance(item, Passage):
-            passages.append(item)
-        elif item.reason.endswith(NO_TEXT):  # some sets hold empty documents; nobody can find them
-            print(f"note: {corpus}: {item.reason}", file=sys.stderr)
-        else:
-            raise DatasetError(f"{corpus}: {item.reason}")
-    judged = _read_qrels(qrels)
-    texts = {key: text for key, text in _read_queries(queries) if key in judged}
-    if missing := sorted(judged.keys() - texts.keys()):
-        raise DatasetError(f"{queries} lacks {len(missing)} queries that {qrels.name} judges, {missing[0]!r} the first")
-    digest = hashlib.sha256(corpus.read_bytes()).hexdigest()
-    return Dataset(folder.resolve().name, split, tuple(passages), digest, texts, judged)
-
-
-def _read_queries(path: Path) -> Iterable[tuple[str, str]]:
-    for number, line in enumerate(_text(path).split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-            yield str(record["_id"]), str(record["text"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise DatasetError(f"{path}, line {number}: expected an object with _id and text ({error})") from error
-
-
-def _read_qrels(path: Path) -> dict[str, dict[str, int]]:
-    judged: dict[str, dict[str, int]] = {}
-    for number, line in enumerate(_text(path).splitlines()[1:], 2):
-        cells = line.split("\t")
-        if len(cells) != 3 or not re.fullmatch(r"\s*-?[0-9]+\s*", cells[2]):
-            raise DatasetError(f"{path}, line {number}: expected query-id, corpus-id and a whole score, found {line!r}")
-        judged.setdefault(cells[0], {})[cells[1]] = int(cells[2])
-    if not judged:
-        raise DatasetError(f"{path} judges nothing")
-    return judged
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path} is not UTF-8 text: {error}") from error
 
 
 def open_or_build(dataset: Dataset, model: str, folder: Path) -> LocalIndex:
@@ -174,7 +142,7 @@ def open_or_build(dataset: Dataset, model: str, folder: Path) -> LocalIndex:
 def code_digest() -> str:
     """Return a digest of the code that makes an index: a change there makes a kept index stale."""
     here = Path(__file__).resolve().parent
-    files = sorted([*(here / "corpus").rglob("*.py"), *(here / "index").glob("*.py")])
+    files = sorted([*(here / "corpus").rglob("*.py"), *(here / "index").glob("*.py"), *(here / "index").glob("*.tsv")])
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 

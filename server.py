@@ -1,8 +1,9 @@
 """citewell's server: reads its settings, puts the parts together, starts.
 
-    python server.py [--index DIR] [--host H] [--port P]
+    python server.py [--index DIR] [--host H] [--port P] [--accepted-wrong RATE]
 
-Settings come from CITEWELL_INDEX, CITEWELL_HOST and CITEWELL_PORT; an argument wins over the environment.
+Settings come from CITEWELL_INDEX, CITEWELL_HOST, CITEWELL_PORT and CITEWELL_ACCEPTED_WRONG; an argument wins over the
+environment.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from index.local import LocalIndex, trusted_generation
 from index.storage import StorageError
 from qa.answerer import Answerer
+from qa.policy import ACCEPTED_WRONG
 from qa.starter import ensure_starter_index
 from web.pages import router as pages
 from web.pages import static_files
@@ -37,6 +39,7 @@ class Settings(BaseSettings):
     index: Path | None = None
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
+    accepted_wrong: float = Field(ACCEPTED_WRONG, gt=0, lt=1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     host, port = listener.getsockname()[:2]
     print(f"citewell serves {index} at http://{host}:{port}/ (API: /docs, stop: Ctrl-C)", file=sys.stderr)
-    config = uvicorn.Config(application(index), access_log=False, log_level="warning", server_header=False)
+    config = uvicorn.Config(
+        application(index, settings.accepted_wrong), access_log=False, log_level="warning", server_header=False
+    )
     # uvicorn has closed everything when it hands Ctrl-C on.
     with suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])
@@ -64,6 +69,7 @@ def read_settings(arguments: Sequence[str] | None) -> Settings:
     parser.add_argument("--index", metavar="DIR", help="default: the starter index, built first if missing")
     parser.add_argument("--host", metavar="H", help="default: 127.0.0.1")
     parser.add_argument("--port", metavar="P", help="default: 8000; 0 takes a free one")
+    parser.add_argument("--accepted-wrong", metavar="RATE", help="share of unanswerable questions answered, default: 0.05")
     given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
     return Settings(**given)
 
@@ -81,9 +87,9 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def application(index: Path) -> FastAPI:
-    """Return the whole application over one index."""
-    app = create_app(lambda: Answerer(LocalIndex.open(index)), pages, reference)
+def application(index: Path, accepted_wrong: float) -> FastAPI:
+    """Return the whole application over one index, at the accepted rate of wrong answers."""
+    app = create_app(lambda: Answerer(LocalIndex.open(index), accepted_wrong=accepted_wrong), pages, reference)
     app.mount(ASSETS, reference_files(), name="reference")
     app.mount("/static", static_files(), name="static")
     return app

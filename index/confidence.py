@@ -28,6 +28,8 @@ BANK_FILE = Path(__file__).with_name("question_bank.tsv")
 # Weights of the strength, and below which similarity a word of the question counts as not covered.
 COVERAGE, UNCOVERED, LENGTH = 0.25, 0.5, 0.3
 NOT_COVERED_BELOW = 0.4
+# Content words that a question counts as having at least: a bare "sciatica" asks as much as "what is sciatica like".
+SHORTEST = 3
 # Questions made from the corpus's own sentences, and how many of a sentence's rarest words one is made of.
 OWN_QUESTIONS = 500
 WORDS_OF_A_QUESTION = (3, 4, 5, 6, 8)
@@ -102,21 +104,22 @@ def strength(ranking: Ranking, hit: Hit) -> float:
         scores = np.array(hit.word_scores)
         covered = float(words.weights @ scores)
         uncovered = float(words.weights @ (scores < NOT_COVERED_BELOW))
-    count = max(1, len(words.spans) if words else len(content_spans(ranking.query.lexical)))
+    count = max(SHORTEST, len(words.spans) if words else len(content_spans(ranking.query.lexical)))
     distinct = hit.similarity - ranking.background
     return ranking.nearest + distinct + COVERAGE * covered - UNCOVERED * uncovered + LENGTH * math.log(count)
 
 
 def calibrate(index: LocalIndex) -> Calibration:
     """Ask an index its own questions and the bank's, and return what its strengths mean."""
-    own = list(_own_questions(index))
-    answered, left_out, related = [], [], []
-    for question, number in own:
+    answered: list[tuple[float, bool]] = []
+    left_out, related = [], []
+    for question, number in _own_questions(index):
         ranking = index.search(Wording.as_typed(question), OWN_DEPTH)
         passage = index.chunk(number).passage
-        answered.append((strength(ranking, ranking.hits[0]), ranking.hits[0].chunk.passage.id == passage.id))
+        own_first = ranking.hits[0].chunk.passage.id == passage.id
+        answered.append((strength(ranking, ranking.hits[0]), own_first))
         others = ranking.without(passage)
-        if others.hits:
+        if own_first and others.hits:  # else another passage answers it, and leaving out its own leaves no near miss
             left_out.append(strength(others, others.hits[0]))
             related.append(others.nearest)
     bank, covered = _bank_strengths(index, float(np.quantile(left_out, 0.9)) if left_out else math.inf)

@@ -24,7 +24,7 @@ class Weights:
 
 
 # Chosen on eval seed, eval pages and scifact train, by benchmarks/fusion.py (docs/retrieval.md).
-HYBRID = Weights(chunk=1.0, sentence=1.0, lexical=0.35, words=1.0)
+HYBRID = Weights(chunk=1.0, sentence=1.0, lexical=0.25, words=1.0)
 DENSE = Weights(chunk=1.0, sentence=0.0, lexical=0.0, words=0.0)
 BM25 = Weights(chunk=0.0, sentence=0.0, lexical=1.0, words=0.0)
 

@@ -104,11 +104,11 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A sentence of a passage with its scores for a question: the vector's similarity and the coverage of its words."""
+    """A sentence of a passage with its scores for a question: the vector's similarity, and each word's, shape (words,)."""
 
     span: Span
     similarity: float
-    coverage: float
+    word_scores: Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,11 +227,9 @@ class LocalIndex:
         """Return a chunk's sentences in order with their scores for a question."""
         rows = self._store.sentence_range(chunk)
         similarities = self._sentences[rows.start : rows.stop].astype(np.float32) @ query.vector
-        coverage = np.zeros(len(rows), np.float32)
-        if query.words:
-            coverage = self._tokens.sentence_word_scores(query.words, chunk, rows) @ query.words.weights
+        by_word = self._tokens.sentence_word_scores(query.words, chunk, rows) if query.words else [NO_SCORES] * len(rows)
         spans = self._store.chunk(chunk).sentences
-        return [Sentence(s, float(a), float(b)) for s, a, b in zip(spans, similarities, coverage, strict=True)]
+        return [Sentence(s, float(a), b) for s, a, b in zip(spans, similarities, by_word, strict=True)]
 
     def siblings(self, chunk: int) -> range:
         """Return the numbers of the chunks of a chunk's passage, in order."""

@@ -12,6 +12,7 @@ from index.local import LocalIndex
 from index.storage import StorageError
 from qa.answer import Alert, Answer, Quote
 from qa.answerer import DEFAULT_TOP_K, Answerer, QuestionError
+from qa.policy import ACCEPTED_WRONG, PolicyError
 from qa.starter import STARTER_INDEX, ensure_starter_index
 
 BOLD, PLAIN = "\x1b[1m", "\x1b[0m"
@@ -23,9 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.index is None:
             ensure_starter_index()
-        answerer = Answerer(LocalIndex.open(options.index or STARTER_INDEX))
-        answer = answerer.ask(options.question, top_k=options.top_k, after_alert=options.after_alert)
-    except (StorageError, QuestionError) as error:
+        answerer = Answerer(LocalIndex.open(options.index or STARTER_INDEX), accepted_wrong=options.accepted_wrong)
+        answer = answerer.ask(options.question, options.history, top_k=options.top_k, after_alert=options.after_alert)
+    except (StorageError, QuestionError, PolicyError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -44,6 +45,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("question", metavar="QUESTION")
     parser.add_argument("--index", type=Path, metavar="DIR", help="default: the starter index, built first if missing")
     parser.add_argument("--top-k", type=int, default=DEFAULT_TOP_K, metavar="N", help="how many quotes at most")
+    parser.add_argument(
+        "--accepted-wrong", type=float, default=ACCEPTED_WRONG, metavar="RATE", help="share of unanswerable questions answered"
+    )
+    parser.add_argument("--history", action="append", default=[], metavar="QUESTION", help="an earlier question, oldest first")
     parser.add_argument("--after-alert", action="store_true", help="show quotes after an emergency card as well")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     return parser
@@ -52,9 +57,15 @@ def _parser() -> argparse.ArgumentParser:
 def render(answer: Answer, *, bold: bool) -> str:
     """Return the answer as text for a terminal; with ``bold`` the highlighted sentences stand out by an escape code."""
     blocks = [_alert(answer.alert)] if answer.alert else []
+    if answer.searched_as:
+        blocks.append(f"(also searched for: {answer.searched_as})")
     if answer.message:
-        blocks.append(answer.message)
+        blocks.append(f"{answer.message}\n{answer.advice}")
+    if answer.topics:
+        blocks.append("\n".join(["Nearest topics covered here:", *(f"  - {topic}" for topic in answer.topics)]))
     blocks.extend(_quote(quote, bold=bold) for quote in answer.quotes)
+    if answer.suggestions:
+        blocks.append("\n".join(["Answered here as well:", *(f"  - {heading}" for heading in answer.suggestions)]))
     blocks.append(answer.disclaimer.text)
     return "\n\n".join(blocks)
 

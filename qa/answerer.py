@@ -42,7 +42,7 @@ class Answerer:
     def __init__(self, index: LocalIndex, *, accepted_wrong: float = ACCEPTED_WRONG) -> None:
         self.index = index
         try:
-            self._policy = Policy(Calibration.load(index.folder), accepted_wrong)
+            self.policy = Policy(Calibration.load(index.folder), accepted_wrong)
         except PolicyError:
             raise
         except ValueError as error:
@@ -69,7 +69,7 @@ class Answerer:
 
     def _found(self, blank: Answer, question: str, wording: Wording, ranking: Ranking, *, top_k: int) -> Answer:
         """Return the blank answer filled with quotes, or with why there are none."""
-        decision = self._policy.decide(question, ranking)
+        decision = self.policy.decide(question, ranking)
         near = ranking.hits[:NEAR_HITS]
         quotes = tuple(q for _, q in quotes_from(self.index, ranking, top_k)) if decision.reason is None else ()
         said = wording.searched_as or wording.question

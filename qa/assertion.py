@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from qa.message import TURNS, Message
+from qa.message import SUBJECTS, TURNS, Message
 from qa.phrase import Span
 
 Kind = Literal["symptom", "event", "lasting"]
@@ -28,6 +28,7 @@ LISTS = (
     "question_openers",
     "topic_phrases",
     "courtesies",
+    "claims",
     "people",
     "bystanders",
     "present",
@@ -48,25 +49,36 @@ _ANSWERED_NO = frozenset({"no", "none", "nope", "nil", "negative"})
 class Reading:
     """Places in a message whose words are not said to be so: at all, any longer, or recently enough for an event."""
 
-    unsaid: frozenset[int]
-    past: frozenset[int]
-    months_past: frozenset[int]
+    unsaid: int
+    past: int
+    months_past: int
 
-    def holds(self, places: Iterable[int], kind: Kind) -> bool:
+    def holds(self, places: int, kind: Kind) -> bool:
         """Tell whether a concept found at these places is asserted; the past never cancels a lasting fact."""
         against = self.unsaid
         if kind != "lasting":
-            against = against | self.past
+            against |= self.past
         if kind == "event":
-            against = against | self.months_past
-        return against.isdisjoint(places)
+            against |= self.months_past
+        return not against & places
 
 
-def assess(message: Message, hits: Hits, spent: frozenset[int]) -> Reading:
-    """Mark the places of a message that assert nothing; negators at ``spent`` places belong to a symptom's own name."""
-    unsaid = _denied(message, hits, spent) | _supposed(message, hits) | _topics(message, hits)
+def assess(message: Message, hits: Hits, spent: int) -> Reading:
+    """Mark the places of a message that assert nothing; negators at ``spent`` places belong to a symptom's own name.
+
+    Sets of places that leave or enter this module are whole numbers: bit n stands for place n.
+    """
+    taken = {place for place in range(len(message.tokens)) if spent >> place & 1}
+    unsaid = _denied(message, hits, taken) | _supposed(message, hits) | _topics(message, hits)
     past, months_past = _past(message, hits)
-    return Reading(frozenset(unsaid), frozenset(past), frozenset(months_past))
+    return Reading(_as_bits(unsaid), _as_bits(past), _as_bits(months_past))
+
+
+def _as_bits(places: Iterable[int]) -> int:
+    bits = 0
+    for place in places:
+        bits |= 1 << place
+    return bits
 
 
 def _places(hits: Hits, name: str) -> set[int]:
@@ -81,22 +93,35 @@ def _groups(numbers: Iterable[int]) -> dict[int, list[int]]:
     return groups
 
 
-def _denied(message: Message, hits: Hits, spent: frozenset[int]) -> set[int]:
+def _denied(message: Message, hits: Hits, spent: set[int]) -> set[int]:
     harmless = _places(hits, "harmless_negations") | spent
     lists = _List(message, hits)
     denied: set[int] = set()
     for span in hits["negators"]:
-        if harmless.isdisjoint(span.places):
+        if harmless.isdisjoint(range(span.start, span.end + 1)):
             denied.update(lists.scope(span.end))
     for span in hits["denials_after"]:
-        if spent.isdisjoint(span.places):
-            segment = message.tokens[span.start].segment
-            denied.update(i for i in lists.segments[segment] if i < span.start)
+        if spent.isdisjoint(range(span.start, span.end + 1)):
+            denied.update(lists.before(span.start))
     for segment, places in lists.segments.items():
         before = lists.segments.get(segment - 1, [])
         if len(places) == 1 and message.tokens[places[0]].word in _ANSWERED_NO and len(before) <= _LIST_ITEM:
             denied.update(before)
-    return denied
+    return denied | _answered_no(message)
+
+
+def _answered_no(message: Message) -> set[int]:
+    """Mark what a list of questions and answers says no to: "any numbness no, any fever no"."""
+    words = [token.word for token in message.tokens]
+    asked = [place for place, word in enumerate(words) if word == "any"]
+    marked: set[int] = set()
+    for place in asked:
+        item = words[place + 1 : place + 2 + _LIST_ITEM]
+        answer = next((i for i, word in enumerate(item) if word in _ANSWERED_NO or word == "any"), None)
+        ends = answer is not None and item[answer] != "any" and len(asked) > 1
+        if ends and answer is not None:
+            marked.update(range(place, place + 1 + answer))
+    return marked
 
 
 class _List:
@@ -125,6 +150,16 @@ class _List:
                 break
             scope.extend(self.segments[item])
         return scope
+
+    def before(self, denial: int) -> list[int]:
+        """Return what a denial that comes after its object denies: the words before it, back to who is spoken of."""
+        behind: list[int] = []
+        for place in reversed(self.segments[self._message.tokens[denial].segment]):
+            if place < denial:
+                behind.append(place)
+                if self._message.tokens[place].word in SUBJECTS:
+                    break
+        return behind
 
     def _list_goes_on(self, segment: int, sentence: int) -> bool:
         run: list[int] = []
@@ -162,7 +197,12 @@ def _supposed(message: Message, hits: Hits) -> set[int]:
 
 
 def _topics(message: Message, hits: Hits) -> set[int]:
-    """Mark questions about the subject itself: they open as questions and name no person and no present moment."""
+    """Mark questions about the subject itself: they open as questions and name no person and no present moment.
+
+    There are none in a message that claims their subject elsewhere ("Can it do that? I've had both all night").
+    """
+    if hits["claims"]:
+        return set()
     courtesies = _places(hits, "courtesies")
     persons = (_places(hits, "people") | _places(hits, "present")) - courtesies - _places(hits, "bystanders")
     openers = _places(hits, "question_openers")

@@ -1,16 +1,17 @@
-"""Hits to quotes: which slice of a passage is shown, which sentences in it are marked, and the citation that proves it.
+"""Hits to quotes: which slice of a passage is shown, and the citation that proves it.
 
 A quote is always ``passage.text[start:end]``; nothing is trimmed, shortened or corrected. A short passage is quoted whole;
 of a longer one the chunk found and the neighbour more like the question are, each in its wider quote range where showing
-it alone would change its meaning (a list without its introduction).
+it alone would change its meaning (a list without its introduction). Which sentences are marked is highlight.py's business.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from corpus.passage import Passage, Span, text_sha256
-from index.local import Hit, LocalIndex, Query, Ranking, Sentence
+from index.local import Hit, LocalIndex, Query, Ranking
 from qa.answer import Citation, Quote
+from qa.highlight import answering_sentences
 
 # Passages of at most this many words are quoted whole.
 WHOLE_WORDS = 200
@@ -63,20 +64,11 @@ def quote_from(index: LocalIndex, query: Query, shown: Shown, *, rank: int) -> Q
     """Return the quote of a range, with the sentences that answer highlighted."""
     passage, span = shown.hit.chunk.passage, shown.span
     sentences = [sentence for number in shown.chunks for sentence in index.sentences(query, number)]
-    marked = answering_sentences(sentences)
+    weights = query.words.weights if query.words else None
+    marked = answering_sentences(query.lexical, passage.text, sentences, weights)
     highlights = tuple(Span(s.start - span.start, s.end - span.start) for s in marked)
     text = passage.text[span.start : span.end]
     return Quote(rank, text, round(shown.hit.score, 4), highlights, cite(passage, span, rank))
-
-
-def answering_sentences(sentences: Sequence[Sentence]) -> tuple[Span, ...]:
-    """Return the ranges, within the passage, of the sentence that answers and of the better of its neighbours."""
-    if not sentences:
-        return ()
-    best = max(range(len(sentences)), key=lambda i: sentences[i].coverage)
-    beside = [i for i in (best - 1, best + 1) if 0 <= i < len(sentences)]
-    second = max(beside, key=lambda i: sentences[i].coverage, default=best)
-    return tuple(sentences[i].span for i in sorted({best, second}))
 
 
 def cite(passage: Passage, shown: Span, number: int) -> Citation:

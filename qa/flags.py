@@ -13,24 +13,16 @@ from typing import Any, get_args
 
 from qa.answer import Alert, AlertSource, Level
 from qa.assertion import LISTS, Kind
-from qa.phrase import Phrase, Phrasebook, PhraseError, Vocabulary, parse
+from qa.phrase import Phrase, Phrasebook, PhraseError, parse
+from qa.vocabulary import Vocabulary
 
 RULES_FILE = Path(__file__).with_name("red_flags.toml")
 _LEVELS: dict[str, Level] = {level: level for level in get_args(Level)}
-_LANGUAGE_LISTS = (*LISTS, "figures", "elsewhere")
+_MASKS = ("figures", "elsewhere")
 
 
 class RedFlagsError(ValueError):
     """The red-flag file cannot be used; the message says where and what was expected."""
-
-
-@dataclass(frozen=True, slots=True)
-class Concept:
-    """A named idea and the phrases that express it; its kind says how time weakens it."""
-
-    name: str
-    phrases: Phrasebook
-    kind: Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +39,18 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Everything triage needs, in the order of the file."""
+    """Everything triage needs, in the order of the file.
+
+    ``phrases`` hold the words of the concepts, ``kinds`` how time weakens each. ``telling`` are the keys that any of them
+    uses, but for ``asides``, which may stand between any two words.
+    """
 
     language: Phrasebook
-    fillers: frozenset[str]
-    concepts: tuple[Concept, ...]
+    masks: Phrasebook
+    phrases: Phrasebook
+    telling: frozenset[str]
+    asides: frozenset[str]
+    kinds: Mapping[str, Kind]
     families: tuple[Family, ...]
     vocabulary: Vocabulary
 
@@ -75,13 +74,25 @@ def build_rules(data: Mapping[str, Any]) -> Rules:
     """Turn parsed TOML into rules; raise RedFlagsError where a part is missing, unknown or of the wrong type."""
     words = _table(data, "language")
     fillers = frozenset(_texts(words, "fillers", "[language]"))
-    language = {name: _phrases(words, name, "[language]", frozenset()) for name in _LANGUAGE_LISTS}
+    language = {name: _phrases(words, name, "[language]", frozenset()) for name in LISTS}
+    masks = {name: _phrases(words, name, "[language]", frozenset()) for name in _MASKS}
     ideas = _ideas(data, fillers)
     families = tuple(_family(item, place, set(ideas)) for place, item in enumerate(_tables(data, "family"), start=1))
     _check_unique([family.id for family in families])
-    everything = [phrase for phrases in (*language.values(), *ideas.values()) for phrase in phrases]
-    vocabulary = Vocabulary(everything, fillers | frozenset(_texts(words, "lookalikes", "[language]")))
-    return Rules(Phrasebook(language), fillers, _concepts(data, ideas), families, vocabulary)
+    everything = [phrase for group in (language, masks, ideas) for phrases in group.values() for phrase in phrases]
+    lists = {name: frozenset(_texts(words, name, "[language]")) for name in ("lookalikes", "ordinary", "noise")}
+    vocabulary = Vocabulary(everything, fillers=fillers, **lists)
+    asides = frozenset(_texts(words, "asides", "[language]"))
+    return Rules(
+        language=Phrasebook(language),
+        masks=Phrasebook(masks),
+        phrases=Phrasebook(ideas),
+        telling=frozenset(key for phrases in ideas.values() for phrase in phrases for key in phrase.keys) - asides,
+        asides=asides,
+        kinds=_kinds(data, ideas),
+        families=families,
+        vocabulary=vocabulary,
+    )
 
 
 def _ideas(data: Mapping[str, Any], fillers: frozenset[str]) -> dict[str, tuple[Phrase, ...]]:
@@ -97,16 +108,12 @@ def _ideas(data: Mapping[str, Any], fillers: frozenset[str]) -> dict[str, tuple[
     return ideas
 
 
-def _concepts(data: Mapping[str, Any], ideas: Mapping[str, tuple[Phrase, ...]]) -> tuple[Concept, ...]:
+def _kinds(data: Mapping[str, Any], ideas: Mapping[str, tuple[Phrase, ...]]) -> dict[str, Kind]:
     kinds = _table(data, "time")
     events, lasting = set(_texts(kinds, "events", "[time]")), set(_texts(kinds, "lasting", "[time]"))
     if unknown := sorted((events | lasting) - ideas.keys()):
         raise RedFlagsError(f"[time] names {unknown[0]!r}, which is no concept; name one of [concepts]")
-    concepts: list[Concept] = []
-    for name, phrases in ideas.items():
-        kind: Kind = "event" if name in events else "lasting" if name in lasting else "symptom"
-        concepts.append(Concept(name, Phrasebook({name: phrases}), kind))
-    return tuple(concepts)
+    return {name: "event" if name in events else "lasting" if name in lasting else "symptom" for name in ideas}
 
 
 def _family(item: Mapping[str, Any], place: int, names: set[str]) -> Family:

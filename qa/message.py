@@ -1,20 +1,28 @@
 """A reader's message as words, sentences, segments and clauses, ready for phrase matching.
 
 Normalises Unicode, case, apostrophes, contractions and number words; splits at punctuation and at joining words. It
-does not correct spelling (phrase.py tolerates it), knows no medicine and decides nothing.
+does not correct spelling and parts words run together only as it is told (vocabulary.py does both); it knows no
+medicine and decides nothing.
 
     read("My back hurts, and I can't pee!")  ->  my back hurts | and i cant pee
 """
 
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 
 _APOSTROPHES = re.compile(r"['’‘`´ʼ′]")
+_SOFT_BREAK = re.compile(r"\n(?=\s*[a-z])(?<!\n\n)")  # a line that goes on in small letters goes on with the sentence
 _LONG_RUN = re.compile(r"([^\W\d_])\1{2,}")
 _PIECE = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+|[.!?;\n]+|(?<!\w)[-‐‑–—]+|[-‐‑–—]+(?!\w)|[–—,:()\[\]&/]")
 _NUMBERS = "_ _ two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
-_SAME_WORD = {
+_LOST_G = (
+    "noth bleed breath burn com cough die do dy end feel get gett giv go hav hurt kill las li limp liv los ly mak mov not pee "
+    "runn say sitt sleep stand suffer swell tak talk think tingl try walk want wee"
+).split()
+SAME_WORD = {
+    **{f"{stem}in": f"{stem}ing" for stem in _LOST_G},
     **{word: str(number) for number, word in enumerate(_NUMBERS) if number > 1},
     "cannot": "cant",
     "cannae": "cant",
@@ -42,13 +50,21 @@ _JOINED = {
     ("was", "not"): "wasnt",
     ("will", "not"): "wont",
     ("my", "self"): "myself",
+    ("him", "self"): "himself",
+    ("her", "self"): "herself",
+    ("with", "out"): "without",
+    ("in", "between"): "between",
+    ("any", "more"): "anymore",
+    ("down", "stairs"): "downstairs",
+    ("up", "stairs"): "upstairs",
+    ("over", "night"): "overnight",
 }
 _LOST_APOSTROPHE = frozenset({"t", "s", "m", "ve", "re", "ll", "d"})
 _SEGMENT_WORDS = frozenset(
     "and but because cos cuz coz although though however plus then while so which yet except also whereas".split()
 )
 TURNS = frozenset("but however although though yet except whereas".split())
-_SUBJECTS = frozenset("i im ive he hes she shes they theyre we weve".split())
+SUBJECTS = frozenset("i im ive he hes she shes they theyre we weve".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +88,20 @@ class Message:
 def normal_word(text: str) -> str:
     """Return one word as a message would hold it: NFKC, casefolded, no apostrophe, one spelling per number word."""
     word = _APOSTROPHES.sub("", unicodedata.normalize("NFKC", text).casefold())
-    return _SAME_WORD.get(word, word)
+    return SAME_WORD.get(word, word)
 
 
-def read(text: str) -> Message:
-    """Split a message into normalised words with their sentence, segment and clause."""
+def _whole(word: str) -> tuple[str, ...]:
+    return (word,)
+
+
+def read(text: str, parts_of: Callable[[str], tuple[str, ...]] = _whole) -> Message:
+    """Split a message into normalised words with their sentence, segment and clause; ``parts_of`` parts run-together words."""
     tokens: list[Token] = []
     openers = [""]
     sentence = clause = 0
     pending = ""
-    for piece in _joined(_pieces(text)):
+    for piece in _joined(_pieces(text, parts_of)):
         if not piece[0].isalnum():
             pending = "." if piece[0] in ".!?;\n" or pending == "." else ","
             continue
@@ -89,7 +109,7 @@ def read(text: str) -> Message:
             sentence, clause = sentence + 1, clause + 1
         if tokens and (pending or piece in _SEGMENT_WORDS):
             openers.append(piece if piece in _SEGMENT_WORDS else pending)
-        if piece in TURNS or (piece in _SUBJECTS and _opens_segment(tokens, openers)):
+        if piece in TURNS or (piece in SUBJECTS and _opens_segment(tokens, openers)):
             clause += 1
         tokens.append(Token(piece, sentence, len(openers) - 1, clause))
         pending = ""
@@ -101,13 +121,13 @@ def _opens_segment(tokens: list[Token], openers: list[str]) -> bool:
     return bool(tokens) and (tokens[-1].segment < len(openers) - 1 or tokens[-1].word in _SEGMENT_WORDS)
 
 
-def _pieces(text: str) -> list[str]:
+def _pieces(text: str, parts_of: Callable[[str], tuple[str, ...]]) -> list[str]:
     """Return words and punctuation marks; marks are single strings that start with a non-alphanumeric character."""
-    plain = unicodedata.normalize("NFKC", text).casefold()
+    plain = _SOFT_BREAK.sub(" , ", unicodedata.normalize("NFKC", text)).casefold()
     if not plain.isascii():
         plain = "".join(c for c in plain if unicodedata.category(c) != "Cf")
     plain = _LONG_RUN.sub(r"\1", _APOSTROPHES.sub("", plain))
-    return [_SAME_WORD.get(piece, piece) for piece in _PIECE.findall(plain)]
+    return [SAME_WORD.get(part, part) for piece in _PIECE.findall(plain) for part in parts_of(piece)]
 
 
 def _joined(pieces: list[str]) -> list[str]:
@@ -118,7 +138,7 @@ def _joined(pieces: list[str]) -> list[str]:
         if (before, piece) in _JOINED:
             joined[-1] = _JOINED[before, piece]
         elif piece in _LOST_APOSTROPHE and before.isalpha() and len(before) < 7:
-            joined[-1] = _SAME_WORD.get(before + piece, before + piece)
+            joined[-1] = SAME_WORD.get(before + piece, before + piece)
         else:
             joined.append(piece)
     return joined

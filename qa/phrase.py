@@ -5,22 +5,21 @@ A phrase is written in words: ``pins and needles``. ``weak*`` is any word that b
 number in that range; ``lost ... control`` lets up to four words stand between; ``{numb} + {saddle}`` wants both, in
 either order, close together in one clause.
 
-Spelling is forgiven by one edit on long words (see ``Vocabulary``). Negation, time and questions are assertion.py's.
+Spelling is vocabulary.py's; negation, time and questions are assertion.py's.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property
+from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
 from qa.message import normal_word
 
 GAP = 4  # words that "..." may stand for; chosen on the examples in red_flags.toml
 NEAR = 6  # words between the two sides of "+"; chosen likewise
-_LONG_WORD = 5  # from this length a word may differ by any one edit, its first letter kept
-_LONG_STEM = 6  # shorter stems would match too many honest words by one edit
-_FREE_FIRST_LETTER = 8  # from this length the first letter may differ too
 _CHOICE = re.compile(r"\(([^()]*)\)")
 _ITEM = re.compile(r"\{[a-z_]+\}|#\d+(?:\.\d+)?-\d+(?:\.\d+)?|[^\W_]+\*?")
 
@@ -30,11 +29,14 @@ class PhraseError(ValueError):
 
 
 class Span(NamedTuple):
-    """A match: first and last place, and every place that took part, counted in the line's words."""
+    """A match: its first and last word in the line searched, and the set of the message's places that took part.
+
+    The set is a whole number: bit n stands for place n.
+    """
 
     start: int
     end: int
-    places: frozenset[int]
+    places: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,38 +47,91 @@ class Item:
     reach: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Phrase:
     """A parsed phrase: parts that must stand near each other, each a run of items in order."""
 
     text: str
     parts: tuple[tuple[Item, ...], ...]
 
-    @property
+    @cached_property
     def keys(self) -> frozenset[str]:
         """Every word, stem, number range and {name} the phrase mentions."""
         return frozenset(key for part in self.parts for item in part for key in item.keys)
 
+    @cached_property
+    def needed(self) -> frozenset[str]:
+        """The keys without which the phrase cannot occur."""
+        return frozenset(key for part in self.parts for item in part if len(item.keys) == 1 for key in item.keys)
+
+    @cached_property
+    def choices(self) -> tuple[frozenset[str], ...]:
+        """The sets of keys of which one each is needed."""
+        return tuple(item.keys for part in self.parts for item in part if len(item.keys) > 1)
+
 
 class Phrasebook:
-    """Named lists of phrases, arranged by the keys that can open them, so that most are never tried."""
+    """Named lists of phrases, each filed under its least common place, so that most are never tried.
+
+    A phrase may use ``{name}`` for any list above its own.
+    """
 
     def __init__(self, lists: Mapping[str, Iterable[Phrase]]) -> None:
         self.names = tuple(lists)
-        self._by_key: dict[str, list[tuple[str, Phrase]]] = {}
-        for name, phrases in lists.items():
+        self._by_key: dict[str, dict[int, list[Phrase]]] = {}
+        everything = [phrase for phrases in lists.values() for phrase in phrases]
+        uses = Counter(key for phrase in everything for key in phrase.keys)
+        for rank, phrases in enumerate(lists.values()):
             for phrase in phrases:
-                for key in phrase.parts[0][0].keys:
-                    self._by_key.setdefault(key, []).append((name, phrase))
+                for key in _rarest(phrase, uses):
+                    self._by_key.setdefault(key, {}).setdefault(rank, []).append(phrase)
 
     def search(self, line: "Line") -> dict[str, list[Span]]:
-        """Return where each list that occurs in the line occurs, without repeats."""
-        found: dict[str, dict[Span, None]] = {}
-        for key in self._by_key.keys() & line.index.keys():
-            for name, phrase in self._by_key[key]:
-                if line.could_hold(phrase):
-                    found.setdefault(name, {}).update(dict.fromkeys(line.find(phrase)))
-        return {name: list(spans) for name, spans in found.items() if spans}
+        """Return where each list that occurs in the line occurs, without repeats; add ``{name}`` to the line for each."""
+        waiting: dict[int, list[list[Phrase]]] = {}
+        for key in line.index:
+            self._await(key, waiting)
+        ranks = list(waiting)
+        heapify(ranks)
+        found: dict[str, list[Span]] = {}
+        while ranks:
+            rank = heappop(ranks)
+            spans: dict[Span, None] = {}
+            for phrases in waiting[rank]:
+                for phrase in phrases:
+                    if line.could_hold(phrase):
+                        spans.update(dict.fromkeys(line.find(phrase)))
+            if spans:
+                name = self.names[rank]
+                found[name] = list(spans)
+                line.add(f"{{{name}}}", spans)
+                for new in self._await(f"{{{name}}}", waiting):
+                    heappush(ranks, new)
+        return found
+
+    def search_all(self, lines: Iterable["Line"]) -> dict[str, list[Span]]:
+        """Return where each list occurs in any of the lines."""
+        found: dict[str, list[Span]] = {}
+        for line in lines:
+            for name, spans in self.search(line).items():
+                found.setdefault(name, []).extend(spans)
+        return found
+
+    def _await(self, key: str, waiting: dict[int, list[list[Phrase]]]) -> list[int]:
+        """Put the phrases filed under a key on the waiting list, and return the ranks that were not on it yet."""
+        new: list[int] = []
+        for rank, phrases in self._by_key.get(key, {}).items():
+            if rank in waiting:
+                waiting[rank].append(phrases)
+            else:
+                waiting[rank] = [phrases]
+                new.append(rank)
+        return new
+
+
+def _rarest(phrase: Phrase, uses: Mapping[str, int]) -> frozenset[str]:
+    """Return the keys of the place that the fewest phrases share, for want of knowing how often people use each word."""
+    return min((item.keys for part in phrase.parts for item in part), key=lambda keys: sum(uses[key] for key in keys))
 
 
 def parse(text: str, fillers: frozenset[str] = frozenset()) -> tuple[Phrase, ...]:
@@ -111,128 +166,36 @@ def _parse_part(text: str, fillers: frozenset[str]) -> tuple[Item, ...]:
 def _key(word: str) -> str:
     if not _ITEM.fullmatch(word):
         raise PhraseError(f"{word!r} is no word, stem*, {{name}} or #low-high; see the head of qa/phrase.py")
+    if word[0] not in "{#" and word[:1].isdecimal() != word[-1:].isdecimal() and word[-1:] != "*":
+        raise PhraseError(f"{word!r} is never one word of a message; write the number and the letters apart")
     return word if word[0] in "{#" else normal_word(word)
-
-
-class Vocabulary:
-    """Which keys a word of a message fills: itself, its stems, its number ranges, or one spelling slip away from them.
-
-    ``lookalikes`` are honest words that would otherwise be taken for a misspelling.
-    """
-
-    def __init__(self, phrases: Iterable[Phrase], lookalikes: frozenset[str]) -> None:
-        keys = {key for phrase in phrases for key in phrase.keys}
-        self._words = {key for key in keys if key[0] not in "{#" and not key.endswith("*")}
-        self._stems = {key[:-1] for key in keys if key.endswith("*")}
-        self._ranges = {key: _bounds(key) for key in keys if key.startswith("#")}
-        self._lookalikes = lookalikes
-        self._slips = _shortened(self._words)
-        self._stem_slips = _shortened(stem for stem in self._stems if len(stem) >= _LONG_STEM)
-        self.keys_of = lru_cache(maxsize=8192)(self._keys_of)
-
-    def _keys_of(self, word: str) -> frozenset[str]:
-        if word[0].isdecimal():
-            value = float(word)
-            keys = {key for key, (low, high) in self._ranges.items() if low <= value <= high}
-            return frozenset(keys | ({word} & self._words))
-        keys = {f"{word[:size]}*" for size in range(2, len(word) + 1) if word[:size] in self._stems}
-        if word in self._words:
-            keys.add(word)
-        if not keys and word not in self._lookalikes and 3 < len(word) < 20:
-            keys = self._misspelt(word)
-        return frozenset(keys)
-
-    def _misspelt(self, word: str) -> set[str]:
-        found = {near for near in _neighbours(word, self._slips) if is_slip(word, near)}
-        for size in range(_LONG_STEM - 1, len(word) + 1):
-            head = word[:size]
-            found |= {f"{stem}*" for stem in _neighbours(head, self._stem_slips) if is_slip(head, stem)}
-        return found
-
-
-def is_slip(word: str, meant: str) -> bool:
-    """Tell whether ``word`` is ``meant`` with one letter added, lost, changed or swapped with its neighbour.
-
-    Four-letter words may only have a swap or a doubled letter; shorter ones must be exact.
-    """
-    if word == meant:
-        return True
-    swapped = len(word) == len(meant) and _is_swap(word, meant)
-    if len(meant) < _LONG_WORD:
-        return len(meant) == 4 and (swapped or _is_doubled(word, meant))
-    if swapped:
-        return True
-    if word[0] != meant[0] and len(meant) < _FREE_FIRST_LETTER:
-        return False
-    return _one_edit(word, meant)
-
-
-def _is_swap(word: str, meant: str) -> bool:
-    differing = [i for i in range(len(word)) if word[i] != meant[i]]
-    return (
-        len(differing) == 2
-        and differing[1] == differing[0] + 1
-        and word[differing[0]] == meant[differing[1]]
-        and word[differing[1]] == meant[differing[0]]
-    )
-
-
-def _is_doubled(word: str, meant: str) -> bool:
-    return any(word == meant[: i + 1] + meant[i:] for i in range(len(meant)))
-
-
-def _one_edit(word: str, meant: str) -> bool:
-    if abs(len(word) - len(meant)) > 1:
-        return False
-    same = 0
-    while same < min(len(word), len(meant)) and word[same] == meant[same]:
-        same += 1
-    if len(word) == len(meant):
-        return word[same + 1 :] == meant[same + 1 :]
-    longer, shorter = (word, meant) if len(word) > len(meant) else (meant, word)
-    return longer[same + 1 :] == shorter[same:]
-
-
-def _shortened(words: Iterable[str]) -> dict[str, set[str]]:
-    """Index words under themselves and under each form with one letter left out."""
-    index: dict[str, set[str]] = {}
-    for word in words:
-        if len(word) >= 4:
-            for form in _forms(word):
-                index.setdefault(form, set()).add(word)
-    return index
-
-
-def _neighbours(word: str, index: Mapping[str, set[str]]) -> set[str]:
-    return {near for form in _forms(word) for near in index.get(form, ())}
-
-
-def _forms(word: str) -> set[str]:
-    return {word, *(word[:i] + word[i + 1 :] for i in range(len(word)))}
-
-
-def _bounds(key: str) -> tuple[float, float]:
-    low, high = key[1:].split("-")
-    return float(low), float(high)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Words to search: where each key begins, the clause of each word, and the words a "+" may not reach across."""
+    """The words of one clause: where each key begins, and the words a "+" may not reach across.
 
-    clauses: Sequence[int]
-    barriers: frozenset[int] = frozenset()
+    Words are counted from the start of the message; ``end`` is the number of the word after the last. ``free`` says how many
+    words that mean nothing follow each word: a phrase may pass over them. ``barriers`` is a set of words, written as a
+    whole number like the places of a Span.
+    """
+
+    end: int
+    free: Sequence[int]
+    barriers: int = 0
     index: dict[str, dict[int, list[Span]]] = field(default_factory=dict)
+    _merged: dict[frozenset[str], dict[int, list[Span]]] = field(default_factory=dict)
 
     def add(self, key: str, spans: Iterable[Span]) -> None:
         """Record matches under a key, so that later phrases can use them."""
+        places = self.index.setdefault(key, {})
         for span in spans:
-            self.index.setdefault(key, {}).setdefault(span.start, []).append(span)
+            places.setdefault(span.start, []).append(span)
 
     def could_hold(self, phrase: Phrase) -> bool:
         """Tell, before any search, whether every place of the phrase has a word to fill it."""
         present = self.index.keys()
-        return not any(present.isdisjoint(item.keys) for part in phrase.parts for item in part)
+        return phrase.needed <= present and not any(map(present.isdisjoint, phrase.choices))
 
     def find(self, phrase: Phrase) -> list[Span]:
         """Return every place where the phrase occurs, some perhaps twice."""
@@ -245,33 +208,51 @@ class Line:
         return spans
 
     def _part(self, part: tuple[Item, ...]) -> list[Span]:
-        spans = [s for starts in self._starts(part[0]) for found in starts.values() for s in found]
+        spans = [span for found in self._starts(part[0]).values() for span in found]
+        free, end = self.free, self.end
         for item in part[1:]:
+            if not spans:
+                break
             starts = self._starts(item)
+            reach = item.reach
             spans = [
-                _union(a, b)
+                Span(a.start, b.end, a.places | b.places)
                 for a in spans
-                for place in range(a.end + 1, min(a.end + item.reach + 2, len(self.clauses)))
-                if self.clauses[place] == self.clauses[a.end]
-                for by_start in starts
-                for b in by_start.get(place, ())
+                for place in range(a.end + 1, min(a.end + max(reach, free[a.end]) + 2, end))
+                if place in starts
+                for b in starts[place]
             ]
         return spans
 
-    def _starts(self, item: Item) -> list[dict[int, list[Span]]]:
-        return [self.index[key] for key in item.keys if key in self.index]
+    def _starts(self, item: Item) -> dict[int, list[Span]]:
+        """Return where any key of the item begins; a key added later comes from a list that no earlier phrase uses."""
+        if len(item.keys) == 1:
+            (key,) = item.keys
+            return self.index.get(key, {})
+        merged = self._merged.get(item.keys)
+        if merged is None:
+            merged = self._merged[item.keys] = {}
+            for key in item.keys & self.index.keys():
+                for place, spans in self.index[key].items():
+                    merged[place] = merged[place] + spans if place in merged else spans
+        return merged
 
     def _near(self, span: Span, others: Mapping[int, list[Span]]) -> list[Span]:
         first = max(0, span.start - 3 * NEAR)  # a match is at most some words long; the distance is checked below
-        places = range(first, min(span.end + NEAR + 2, len(self.clauses)))
-        return [b for place in places for b in others.get(place, ()) if self._together(span, b)]
+        return [
+            b
+            for place in range(first, min(span.end + NEAR + 2, self.end))
+            if place in others
+            for b in others[place]
+            if self._together(span, b)
+        ]
 
     def _together(self, a: Span, b: Span) -> bool:
-        if self.clauses[a.start] != self.clauses[b.start] or a.places & b.places:
+        if a.places & b.places:
             return False
         left, right = (a, b) if a.start <= b.start else (b, a)
-        between = range(left.end + 1, right.start)
-        return len(between) <= NEAR and self.barriers.isdisjoint(between)
+        between = right.start - left.end - 1
+        return between <= NEAR and (between <= 0 or not self.barriers >> (left.end + 1) & ((1 << between) - 1))
 
 
 def _by_start(spans: Iterable[Span]) -> dict[int, list[Span]]:

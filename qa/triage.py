@@ -5,15 +5,17 @@ asks about or tells of the past are dropped (assertion.py). There is no model an
 words are fixed. When in doubt the more urgent card is shown.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 from qa.answer import Alert, Level
-from qa.assertion import Kind, Reading, assess
+from qa.assertion import assess
 from qa.flags import Family, Rules, load_rules
 from qa.message import Message, read
 from qa.phrase import Line, Span
 
 URGENCY: tuple[Level, ...] = ("emergency", "crisis", "urgent")
+_PASSED_OVER = 2  # words that mean nothing ("um", "honestly") which may stand between two words of a phrase
 _NO_KEYS: frozenset[str] = frozenset()
 
 
@@ -26,59 +28,72 @@ def triage(question: str) -> Alert | None:
 def matching_families(question: str) -> tuple[Family, ...]:
     """Return every family that a message matches, the most urgent first, then in the order of the file."""
     rules = load_rules()
-    present = asserted_concepts(question, rules)
-    matching = [f for f in rules.families if any(row <= present for row in f.when) and not f.unless & present]
+    message = read(question, rules.vocabulary.parts_of)
+    keys = [rules.vocabulary.keys_of(token.word) for token in message.tokens]
+    lines = _sentences(message, keys, rules)
+    found = _find_concepts(message, keys, rules.masks.search_all(lines), rules)
+    likely = [family for family in rules.families if any(row <= found.keys() for row in family.when)]
+    if not likely:
+        return ()
+    present = _asserted(message, lines, found, rules)
+    matching = [f for f in likely if any(row <= present for row in f.when) and not f.unless & present]
     return tuple(sorted(matching, key=lambda family: URGENCY.index(family.alert.level)))
 
 
-def asserted_concepts(question: str, rules: Rules) -> frozenset[str]:
-    """Return the names of the concepts that a message says to be so."""
-    message = read(question)
-    keys = [rules.vocabulary.keys_of(token.word) for token in message.tokens]
-    hits = _language_hits(message, keys, rules)
-    found = _find_concepts(message, keys, hits, rules)
-    spent = frozenset(place for spans in found.values() for span in spans for place in span.places)
+def _asserted(message: Message, lines: list[Line], found: dict[str, list[Span]], rules: Rules) -> set[str]:
+    """Return the names of the concepts found that the message says to be so."""
+    spent = 0
+    for spans in found.values():
+        for span in spans:
+            spent |= span.places
+    hits: dict[str, list[Span]] = {name: [] for name in rules.language.names} | rules.language.search_all(lines)
     reading = assess(message, hits, spent)
-    return frozenset(c.name for c in rules.concepts if _is_asserted(found.get(c.name, ()), c.kind, reading))
+    return {name for name, spans in found.items() if any(reading.holds(s.places, rules.kinds[name]) for s in spans)}
 
 
-def _is_asserted(spans: Iterable[Span], kind: Kind, reading: Reading) -> bool:
-    return any(reading.holds(span.places, kind) for span in spans)
-
-
-def _language_hits(message: Message, keys: list[frozenset[str]], rules: Rules) -> dict[str, list[Span]]:
-    """Find the language lists in every word of the message."""
-    line = _line(keys, [token.sentence for token in message.tokens], frozenset())
-    return {name: [] for name in rules.language.names} | rules.language.search(line)
+def _sentences(message: Message, keys: list[frozenset[str]], rules: Rules) -> list[Line]:
+    """Return the sentences with every word, for the language lists."""
+    free = _free([token.word in rules.asides for token in message.tokens])
+    return _lines([token.sentence for token in message.tokens], keys, range(len(keys)), free, 0)
 
 
 def _find_concepts(
-    message: Message, keys: list[frozenset[str]], hits: dict[str, list[Span]], rules: Rules
+    message: Message, keys: list[frozenset[str]], masks: dict[str, list[Span]], rules: Rules
 ) -> dict[str, list[Span]]:
     """Find the concepts among the words that count: fillers are left out, figures of speech are blanked."""
-    figures = {place for span in hits["figures"] for place in span.places}
-    places = [i for i, token in enumerate(message.tokens) if token.word not in rules.fillers]
-    elsewhere = {place for span in hits["elsewhere"] for place in span.places}
-    line = _line(
-        [_NO_KEYS if i in figures else keys[i] for i in places],
-        [message.tokens[i].clause for i in places],
-        frozenset(rank for rank, i in enumerate(places) if i in elsewhere),
-    )
-    found: dict[str, list[Span]] = {}
-    for concept in rules.concepts:
-        for name, spans in concept.phrases.search(line).items():
-            line.add(f"{{{name}}}", spans)
-            found[name] = [_in_message(span, places) for span in spans]
-    return found
+    figures, elsewhere = (_union(masks.get(name, ())) for name in ("figures", "elsewhere"))
+    places = [i for i, token in enumerate(message.tokens) if not rules.vocabulary.is_filler(token.word)]
+    barriers = sum(1 << rank for rank, i in enumerate(places) if elsewhere >> i & 1) if elsewhere else 0
+    free = _free([rules.telling.isdisjoint(keys[i]) for i in places])
+    seen = [_NO_KEYS if figures >> i & 1 else keys[i] for i in places]
+    return rules.phrases.search_all(_lines([message.tokens[i].clause for i in places], seen, places, free, barriers))
 
 
-def _line(keys: list[frozenset[str]], clauses: list[int], barriers: frozenset[int]) -> Line:
-    line = Line(clauses, barriers)
-    for place, filled in enumerate(keys):
-        for key in filled:
-            line.add(key, [Span(place, place, frozenset((place,)))])
-    return line
+def _union(spans: Iterable[Span]) -> int:
+    places = 0
+    for span in spans:
+        places |= span.places
+    return places
 
 
-def _in_message(span: Span, places: list[int]) -> Span:
-    return Span(places[span.start], places[span.end], frozenset(places[rank] for rank in span.places))
+def _free(idle: list[bool]) -> list[int]:
+    """Return for each word how many idle words stand right behind it, up to a few: a phrase may pass over them."""
+    free = [0] * len(idle)
+    for rank in range(len(idle) - 2, -1, -1):
+        if idle[rank + 1]:
+            free[rank] = min(_PASSED_OVER, free[rank + 1] + 1)
+    return free
+
+
+def _lines(groups: list[int], keys: list[frozenset[str]], places: Sequence[int], free: list[int], barriers: int) -> list[Line]:
+    """Part words into lines by the number of their group; a span's ends count these words, its places the message's."""
+    lines: list[Line] = []
+    for _, ranks in groupby(range(len(groups)), groups.__getitem__):
+        run = list(ranks)
+        line = Line(run[-1] + 1, free, barriers)
+        for rank in run:
+            spans = [Span(rank, rank, 1 << places[rank])] if keys[rank] else []
+            for key in keys[rank]:
+                line.index.setdefault(key, {})[rank] = spans
+        lines.append(line)
+    return lines

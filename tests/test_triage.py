@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from qa.answer import Alert
 from qa.flags import RULES_FILE, Family, RedFlagsError, build_rules, load_rules, read_rules
 from qa.message import read
-from qa.phrase import PhraseError, is_slip, parse
+from qa.phrase import PhraseError, parse
 from qa.triage import matching_families, triage
+from qa.vocabulary import is_slip
 
 SEED = Path(__file__).resolve().parents[2] / "shared" / "eval" / "seed" / "triage.tsv"
 DATA: dict[str, Any] = tomllib.loads(RULES_FILE.read_text(encoding="utf-8"))
@@ -241,3 +242,40 @@ def test_a_phrase_outside_the_grammar_is_refused(phrase: str, words: str) -> Non
 
 def test_a_bracketed_choice_stands_for_one_phrase_each() -> None:
     assert [p.text for p in parse("jump (off|in front of) bridge")] == ["jump off bridge", "jump in front of bridge"]
+
+
+@pytest.mark.parametrize(
+    ("word", "parts"),
+    [
+        ("mylegs", ("my", "legs")),
+        ("backhurts", ("back", "hurts")),
+        ("chestis", ("chest", "is")),
+        ("bya", ("by", "a")),
+        ("noon", ("noon",)),
+        ("bladder", ("bladder",)),
+        ("bladdder", ("bladdder",)),
+        ("honestly", ()),
+        ("camnot", ("cannot",)),
+        ("zzzz", ("zzzz",)),
+    ],
+)
+def test_words_run_together_are_parted_where_their_parts_are_known(word: str, parts: tuple[str, ...]) -> None:
+    assert load_rules().vocabulary.parts_of(word) == parts
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Can a stiff back give you chest pains? I've had both together all night.", "emergency"),
+        ("Can a stiff back give you chest pains?", "none"),
+        ("any numbness down there no, any fever no, any weight loss no, my back aches", "none"),
+        ("my back hurts, any numbness is new, I can't feel my legs, no fever", "emergency"),
+        ("Dad is suddenly really confused, doesn't know me, he was fine at lunch", "emergency"),
+        ("my bladder and bowels are normal and my back aches", "none"),
+        ("I can't, like, feel anything, you know, between my legs", "emergency"),
+        ("no fever\nback pain\nlost control of my bladder", "emergency"),
+        ("three weeks after the operation I am suddenly short of breath", "emergency"),
+    ],
+)
+def test_claims_answers_and_asides_are_understood(text: str, expected: str) -> None:
+    assert level(text) == expected

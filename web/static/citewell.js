@@ -85,7 +85,7 @@ class CitewellChat extends HTMLElement {
     const phones = (this.getAttribute("phones") ?? "").split(",").filter(Boolean);
     const turn = turnOf(question, answer, phones);
     this.#pending.replaceWith(turn);
-    this.querySelector(".starters").hidden = answer.status !== "abstained";
+    this.querySelector(".starters").hidden = answer.status !== "abstained" || answer.suggestions.length > 0;
     reveal(turn);
     this.#tell("citewell-answer", { question, answer });
   }
@@ -153,10 +153,30 @@ function turnOf(question, answer, phones) {
   const turn = make("article", { class: "turn", "data-status": answer.status }, make("h2", { class: "question" }, question));
   if (answer.alert) turn.append(alertCard(answer.alert, phones));
   if (answer.status === "alert" && !answer.quotes.length) turn.append(afterAlert(question));
-  if (answer.message) turn.append(make("p", { class: "abstention" }, answer.message));
+  if (answer.searched_as) turn.append(make("p", { class: "searched" }, "Also searched for: ", make("q", {}, answer.searched_as)));
+  if (answer.message) turn.append(...abstention(answer));
   if (answer.quotes.length) turn.append(...quotesOf(answer));
+  if (answer.suggestions.length) turn.append(suggestions(answer.suggestions));
   turn.append(make("p", { class: "disclaimer" }, answer.disclaimer.text));
   return turn;
+}
+
+function abstention(answer) {
+  const topics = answer.topics.map((topic) => make("li", {}, topic));
+  return [
+    make("p", { class: "abstention" }, answer.message),
+    make("p", { class: "advice" }, answer.advice),
+    ...(topics.length ? [make("p", { class: "lead" }, "Nearest topics covered here:"), make("ul", { class: "topics" }, ...topics)] : []),
+  ];
+}
+
+function suggestions(headings) {
+  return make(
+    "form",
+    { class: "suggestions", method: "post", action: "/#latest" },
+    make("p", {}, "Answered here as well"),
+    make("ul", {}, ...headings.map((heading) => make("li", {}, make("button", { name: "question", value: heading }, heading)))),
+  );
 }
 
 function quotesOf(answer) {

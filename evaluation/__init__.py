@@ -1,0 +1,1 @@
+"""Measurements of the product that need more than the evaluator's one module."""
