@@ -137,7 +137,7 @@ class LocalIndex:
             self._sentences = np.load(folder / SENTENCE_VECTORS, mmap_mode="r")
             self._tokens = TokenArm(folder / TOKENS)
             self._reworder = Reworder(open_vocabulary(folder))
-        except (DenseError, LexicalError, TokenError, VocabularyError, OSError, ValueError) as error:
+        except (DenseError, LexicalError, TokenError, VocabularyError, OSError, EOFError, ValueError) as error:
             raise StorageError(f"the index in {folder} cannot be opened: {error}") from error
         self._require_agreement()
 

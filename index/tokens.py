@@ -53,7 +53,7 @@ class TokenArm:
             self._chunk_starts = np.load(folder / CHUNK_TOKEN_STARTS, mmap_mode="r")
             self._sentence_starts = np.load(folder / SENTENCE_TOKENS, mmap_mode="r")
             self._mean = np.load(folder / MEAN)
-        except (OSError, ValueError) as error:
+        except (OSError, EOFError, ValueError) as error:
             raise TokenError(f"{folder} cannot be read as token vectors: {error}") from error
 
     @property
