@@ -13,6 +13,7 @@ import pytest
 
 from index.local import LocalIndex, verify_index
 from index.storage import current_generation
+from index.wording import Wording
 from qa.answerer import Answerer
 from tests.conftest import PROJECT, run_command
 
@@ -83,7 +84,8 @@ def test_build_reports_what_it_left_out(index: Path, tmp_path: Path) -> None:
     for name in ("empty.txt", "binary.txt", "bad.jsonl"):
         assert name in done.stderr
     assert verify_index(index) == []
-    assert LocalIndex.open(index).search("swimming", 1)[0].chunk.text.startswith("Gentle swimming")
+    (hit,) = LocalIndex.open(index).search(Wording.as_typed("swimming"), 1).hits
+    assert hit.chunk.text.startswith("Gentle swimming")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\x00\x01"])

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import evaluate
-from evaluate import Dataset, DatasetError, Result, load_dataset, main, run_lines
+from evaluate import Result, main, run_lines
+from evaluation.dataset import Dataset, DatasetError, load_dataset
 from index.build import Collected, build_index
 from index.local import LocalIndex
 from index.storage import current_generation, read_manifest

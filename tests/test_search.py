@@ -250,7 +250,9 @@ def test_each_sentence_is_scored(index: LocalIndex) -> None:
     texts = [TEXTS[1][s.span.start : s.span.end] for s in found]
     assert texts == ["Heat helps the back.", "Sit less and stretch more."]
     assert [s.similarity for s in found] == pytest.approx((0.0, math.sqrt(0.5)), abs=1e-3)
-    assert [s.coverage for s in found] == pytest.approx([word_score_by_hand("stretch", text) for text in texts], abs=1e-4)
+    assert [float(s.word_scores[0]) for s in found] == pytest.approx(
+        [word_score_by_hand("stretch", text) for text in texts], abs=1e-4
+    )
     assert hit.sentence == pytest.approx(math.sqrt(0.5), abs=1e-3)
 
 

@@ -23,6 +23,7 @@ from starlette.testclient import TestClient
 
 from index.local import LocalIndex
 from index.storage import current_generation
+from index.wording import Wording
 from qa.policy import DISCLAIMER
 from server import listen
 from tests.conftest import PROJECT, free_port, running_server
@@ -40,7 +41,8 @@ def client(server_url: str) -> Iterator[httpx.Client]:
 def generated_questions(index: LocalIndex, count: int) -> list[str]:
     """Return questions made of the corpus's headings and of runs of its words, in a fixed random order."""
     generator = random.Random(20)
-    passages = list({hit.chunk.passage.id: hit.chunk.passage for hit in index.search("hip back pain", 400)}.values())
+    hits = index.search(Wording.as_typed("hip back pain"), 400).hits
+    passages = list({hit.chunk.passage.id: hit.chunk.passage for hit in hits}.values())
     questions = [passage.heading for passage in passages]
     for passage in passages:
         words = passage.text.split()
@@ -208,7 +210,7 @@ def test_search_returns_both_arms_without_judgment(client: httpx.Client) -> None
 
 
 def test_a_passage_is_given_whole(client: httpx.Client, starter: LocalIndex) -> None:
-    passage = starter.search(QUESTION, 1)[0].chunk.passage
+    passage = starter.search(Wording.as_typed(QUESTION), 1).hits[0].chunk.passage
     record = client.get(f"/v1/passages/{passage.id}").json()
     assert record["text"] == passage.text
     assert record["sha256"] == hashlib.sha256(passage.text.encode()).hexdigest()
