@@ -33,12 +33,13 @@ TEXTS = (
 )
 
 
-@pytest.fixture
-def index(tmp_path: Path) -> LocalIndex:
-    (tmp_path / "texts.txt").write_text("\n".join(TEXTS), encoding="utf-8")
-    passages = tuple(p for p in read_sources([tmp_path / "texts.txt"]) if isinstance(p, Passage))
-    build_index(Collected(passages, (), ()), tmp_path / "index", put_word_encoder)
-    folder = current_generation(tmp_path / "index")
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> LocalIndex:
+    target = tmp_path_factory.mktemp("search")
+    (target / "texts.txt").write_text("\n".join(TEXTS), encoding="utf-8")
+    passages = tuple(p for p in read_sources([target / "texts.txt"]) if isinstance(p, Passage))
+    build_index(Collected(passages, (), ()), target / "index", put_word_encoder)
+    folder = current_generation(target / "index")
     return LocalIndex(folder, read_manifest(folder), WordEncoder())
 
 
