@@ -156,11 +156,19 @@ def test_back_from_a_passage_finds_the_answer_again(visited: Visit) -> None:
     assert visited.tab.locator(".composer").is_visible()
 
 
-def test_abstention_says_so_and_offers_starters(visited: Visit, server_url: str) -> None:
+def test_abstention_says_so_and_offers_what_is_covered(visited: Visit, server_url: str) -> None:
     turn = visited.ask(FOREIGN)
+    said = record(server_url, FOREIGN)
     assert turn.get_attribute("data-status") == "abstained"
-    assert turn.locator(".abstention").text_content() == record(server_url, FOREIGN)["message"]
-    assert visited.tab.locator(".starters").is_visible()
+    assert turn.locator(".abstention").text_content() == said["message"]
+    assert turn.locator(".advice").text_content() == said["advice"]
+    assert turn.locator(".topics li").all_text_contents() == said["topics"] != []
+    suggestions = turn.locator(".suggestions button")
+    assert suggestions.all_text_contents() == said["suggestions"] != []
+    assert visited.tab.locator(".starters").is_hidden()
+    suggestions.first.click()
+    visited.tab.wait_for_selector(".turn[data-status=answered]")
+    assert visited.tab.locator(".question").last.text_content() == said["suggestions"][0]
 
 
 def test_alarm_shows_the_card_first_and_the_sources_on_request(visited: Visit, server_url: str) -> None:
