@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from corpus.passage import Chunk, Passage, Reference, Span
+from corpus.passage import Chunk, Passage, Reference, Span, passage_id
 
 PASSAGES = "passages.jsonl"
 OFFSETS = "passages.npy"
@@ -81,6 +81,10 @@ class PassageStore:
         column = self._chunks["sentence"]
         return column[chunks].astype(np.int64), column[chunks + 1].astype(np.int64)
 
+    def owner(self, chunk: int) -> int:
+        """Return the number of a chunk's passage."""
+        return int(self._chunks[chunk]["passage"])
+
     def sibling_range(self, chunk: int) -> range:
         """Return the numbers of the chunks of a chunk's passage."""
         column = self._chunks["passage"][:-1]
@@ -128,20 +132,52 @@ def _write_lines(passages: Sequence[Passage], folder: Path) -> None:
 
 
 def check_passages(folder: Path) -> list[str]:
-    """Return what is wrong with the passages and offsets of a generation; an empty list when every quote holds."""
+    """Return what is wrong with the passages and offsets of a generation; an empty list when every quote holds.
+
+    A passage's id depends on where it stands and on every character of its text, so an id that can be made again proves the
+    text; chunks that follow one another without leaving out a character prove that every quote is a slice of it.
+    """
     store = PassageStore(folder)
     found = []
     for number in range(store.passages):
         passage = store.passage(number)
         if store.number(passage.id) != number:
             found.append(f"passage {passage.id} is not found by its id")
+        if passage.id != passage_id(passage.source, passage.document, passage.title, passage.heading, passage.text):
+            found.append(f"passage {passage.id} does not say what its id was made of: its text or its source was changed")
+    end, previous = 0, -1
     for number in range(store.chunks):
         chunk = store.chunk(number)
-        size = len(chunk.passage.text)
-        if not 0 <= chunk.quote.start <= chunk.start < chunk.end <= chunk.quote.end <= size:
-            found.append(f"chunk {number} of passage {chunk.passage.id} has offsets outside its text")
-        elif any(not chunk.start <= s.start < s.end <= chunk.end for s in chunk.sentences):
-            found.append(f"chunk {number} of passage {chunk.passage.id} has a sentence outside it")
-        elif chunk.text != chunk.text.strip():
-            found.append(f"chunk {number} of passage {chunk.passage.id} does not start and end on a sentence border")
-    return found
+        owner = store.owner(number)
+        if owner != previous:
+            found += _left_out(store, previous, end)
+            end, previous = 0, owner
+        found += _chunk_faults(number, chunk, end)
+        end = chunk.end
+    return found + _left_out(store, previous, end)
+
+
+def _chunk_faults(number: int, chunk: Chunk, end: int) -> list[str]:
+    """Return what is wrong with a chunk's ranges; ``end`` is where the chunk before it in its passage ends."""
+    text, where = chunk.passage.text, f"chunk {number} of passage {chunk.passage.id}"
+    if not 0 <= chunk.quote.start <= chunk.start < chunk.end <= chunk.quote.end <= len(text):
+        return [f"{where} has offsets outside its text"]
+    if text[end : chunk.start].strip() or chunk.start < end:
+        return [f"{where} does not follow the chunk before it"]
+    if any(not chunk.start <= s.start < s.end <= chunk.end for s in chunk.sentences):
+        return [f"{where} has a sentence outside it"]
+    if chunk.text != chunk.text.strip():
+        return [f"{where} does not start and end on a sentence border"]
+    at = chunk.start
+    for sentence in chunk.sentences:
+        if sentence.start < at or text[at : sentence.start].strip():
+            return [f"{where} has sentences that overlap or leave out text"]
+        at = sentence.end
+    return [f"{where} has sentences that leave out its end"] if text[at : chunk.end].strip() else []
+
+
+def _left_out(store: PassageStore, passage: int, end: int) -> list[str]:
+    """Return that a passage's text goes on after its last chunk, where it does."""
+    if passage < 0 or not store.passage(passage).text[end:].strip():
+        return []
+    return [f"passage {store.passage(passage).id} has text after its last chunk"]
