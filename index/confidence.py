@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 
 import numpy as np
@@ -86,8 +86,11 @@ class Calibration:
         """Read a generation's calibration; raise ValueError where it is not one."""
         try:
             values = json.loads((folder / CALIBRATION).read_text(encoding="utf-8"))
-            lists = {name: tuple(values[name]) for name in ("left_out", "bank", "related", "covered_topics")}
-            return cls(slope=float(values["slope"]), middle=float(values["middle"]), **lists)
+            lists = {name: tuple(float(value) for value in values[name]) for name in ("left_out", "bank", "related")}
+            slope, middle = float(values["slope"]), float(values["middle"])
+            if not all(lists.values()) or not all(map(math.isfinite, (slope, middle, *chain(*lists.values())))):
+                raise ValueError("a list of strengths is empty or holds what is no number")
+            return cls(slope, middle, **lists, covered_topics=tuple(map(str, values["covered_topics"])))
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{folder / CALIBRATION} cannot be read as a calibration: {error}") from error
 
