@@ -233,9 +233,9 @@ def move(field: str, by: int) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("name", "change", "said"),
     [
-        (PASSAGES, swap(b"Ice helps", b"Ice harms"), "its text or its source was changed"),
-        (CHUNKS, move("start", 1), "does not follow the chunk before it|has a sentence outside it"),
-        (CHUNKS, move("end", -1), "sentence outside it|text after its last chunk"),
+        (PASSAGES, swap(b"Ice helps", b"Ice harms"), "does not say what its id was made from"),
+        (CHUNKS, move("start", 1), "has a sentence outside it|parts a word"),
+        (CHUNKS, move("end", -1), "sentence outside it|in no chunk"),
         (CHUNKS, move("quote_end", 9999), "offsets outside its text"),
     ],
 )
