@@ -346,5 +346,10 @@ def verify_index(path: Path) -> list[str]:
     problems = check_files(folder, manifest)
     if problems:
         return problems
-    index = LocalIndex.open(folder)
-    return check_passages(folder) or [*index.identity_problems(), *check_vocabulary(index.indexed_texts(), folder)]
+    return check_texts(LocalIndex.open(folder))
+
+
+def check_texts(index: LocalIndex) -> list[str]:
+    """Return what is wrong with an open index's passages, offsets, vocabulary and counts."""
+    found = check_passages(index.folder)
+    return found or [*index.identity_problems(), *check_vocabulary(index.indexed_texts(), index.folder)]

@@ -111,7 +111,9 @@ def build_rules(data: Mapping[str, Any]) -> Rules:
 def _key_counts(families: Iterable[Family], vocabulary: Vocabulary) -> Mapping[str, int]:
     """Count how often the words of the families' own examples fill each key; what is rare is looked for first."""
     texts = [text for family in families for text in (*family.positive, *family.negative)]
-    return Counter(key for text in texts for token in read(text, vocabulary.parts_of).tokens for key in vocabulary.keys_of(token.word))
+    return Counter(
+        key for text in texts for token in read(text, vocabulary.parts_of).tokens for key in vocabulary.keys_of(token.word)
+    )
 
 
 def _ideas(data: Mapping[str, Any], fillers: frozenset[str]) -> dict[str, tuple[Phrase, ...]]:
