@@ -17,6 +17,7 @@ from itertools import chain, groupby
 from pathlib import Path
 
 import numpy as np
+
 from index.lexical import content_spans
 from index.local import Hit, LocalIndex, Ranking
 from index.storage import CALIBRATION
