@@ -13,11 +13,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from index.lexical import content_spans
 from index.local import Hit, LocalIndex, Ranking
@@ -86,8 +85,11 @@ class Calibration:
         """Read a generation's calibration; raise ValueError where it is not one."""
         try:
             values = json.loads((folder / CALIBRATION).read_text(encoding="utf-8"))
-            lists = {name: tuple(values[name]) for name in ("left_out", "bank", "related", "covered_topics")}
-            return cls(slope=float(values["slope"]), middle=float(values["middle"]), **lists)
+            lists = {name: tuple(float(value) for value in values[name]) for name in ("left_out", "bank", "related")}
+            slope, middle = float(values["slope"]), float(values["middle"])
+            if not all(lists.values()) or not all(map(math.isfinite, (slope, middle, *chain(*lists.values())))):
+                raise ValueError("a list of strengths is empty or holds what is no number")
+            return cls(slope, middle, **lists, covered_topics=tuple(map(str, values["covered_topics"])))
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{folder / CALIBRATION} cannot be read as a calibration: {error}") from error
 
@@ -181,6 +183,8 @@ def _fit(pairs: Sequence[tuple[float, bool]]) -> tuple[float, float]:
     labels = [answered for _, answered in pairs]
     if len(set(labels)) < 2:  # a corpus of one document: nothing was left to ask
         return 0.0, 0.0
+    from sklearn.linear_model import LogisticRegression  # 0.7 s and 70 MB that serving never needs
+
     model = LogisticRegression(C=1e3).fit(values, labels)
     slope = max(1e-6, float(model.coef_[0, 0]))
     return slope, -float(model.intercept_[0]) / slope

@@ -190,6 +190,10 @@ class LocalIndex:
         number = self._store.number(passage_id)
         return None if number is None else self._store.passage(number)
 
+    def passage_ids(self) -> Iterator[str]:
+        """Yield the passages' ids in order."""
+        return (self._store.passage(number).id for number in range(self._store.passages))
+
     def identity_problems(self) -> list[str]:
         """Return where the manifest says something else of the corpus than the passages do."""
         documents, ids = set(), []

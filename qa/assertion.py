@@ -8,6 +8,7 @@ not parsed; when a stretch is in doubt it is left unmarked, so the more urgent r
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal
 
 from qa.message import SUBJECTS, TURNS, Message
@@ -86,11 +87,9 @@ def _places(hits: Hits, name: str) -> set[int]:
 
 
 def _groups(numbers: Iterable[int]) -> dict[int, list[int]]:
-    """Return the places that share each number: those of a segment, or of a sentence."""
-    groups: dict[int, list[int]] = {}
-    for place, number in enumerate(numbers):
-        groups.setdefault(number, []).append(place)
-    return groups
+    """Return the places that share each number, which never falls: those of a segment, or of a sentence."""
+    in_order = list(numbers)
+    return {number: list(places) for number, places in groupby(range(len(in_order)), in_order.__getitem__)}
 
 
 def _denied(message: Message, hits: Hits, spent: set[int]) -> set[int]:
@@ -204,16 +203,17 @@ def _topics(message: Message, hits: Hits) -> set[int]:
     if hits["claims"]:
         return set()
     courtesies = _places(hits, "courtesies")
-    persons = (_places(hits, "people") | _places(hits, "present")) - courtesies - _places(hits, "bystanders")
     openers = _places(hits, "question_openers")
     phrases = {span.start for span in hits["topic_phrases"]}
-    marked: set[int] = set()
+    asking: list[list[int]] = []
     for places in _groups(token.sentence for token in message.tokens).values():
         first = next((place for place in places if place not in courtesies), None)
-        asks = first in openers or not phrases.isdisjoint(places)
-        if asks and persons.isdisjoint(places):
-            marked.update(places)
-    return marked
+        if first in openers or not phrases.isdisjoint(places):
+            asking.append(places)
+    if not asking:
+        return set()
+    persons = (_places(hits, "people") | _places(hits, "present")) - courtesies - _places(hits, "bystanders")
+    return {place for places in asking if persons.isdisjoint(places) for place in places}
 
 
 def _past(message: Message, hits: Hits) -> tuple[set[int], set[int]]:

@@ -4,8 +4,11 @@ Concepts are lists of phrases; a family is a card and the combinations of concep
 message; see triage.py.
 """
 
+import gc
 import tomllib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,6 +16,7 @@ from typing import Any, get_args
 
 from qa.answer import Alert, AlertSource, Level
 from qa.assertion import LISTS, Kind
+from qa.message import read
 from qa.phrase import Phrase, Phrasebook, PhraseError, parse
 from qa.vocabulary import Vocabulary
 
@@ -35,6 +39,11 @@ class Family:
     unless: frozenset[str]
     positive: tuple[str, ...]
     negative: tuple[str, ...]
+    first: frozenset[str]  # one concept of every row: without any of them no row can be complete
+
+    def could_match(self, present: AbstractSet[str]) -> bool:
+        """Tell whether every concept of some row is among those present."""
+        return not self.first.isdisjoint(present) and any(row <= present for row in self.when)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +66,11 @@ class Rules:
 
 @cache
 def load_rules() -> Rules:
-    """Read the rules that ship with this package, once."""
-    return read_rules(RULES_FILE)
+    """Read the rules that ship with this package, once, and keep the garbage collector from walking through them again."""
+    rules = read_rules(RULES_FILE)
+    gc.collect()
+    gc.freeze()
+    return rules
 
 
 def read_rules(path: Path) -> Rules:
@@ -83,15 +95,24 @@ def build_rules(data: Mapping[str, Any]) -> Rules:
     lists = {name: frozenset(_texts(words, name, "[language]")) for name in ("lookalikes", "ordinary", "noise")}
     vocabulary = Vocabulary(everything, fillers=fillers, **lists)
     asides = frozenset(_texts(words, "asides", "[language]"))
+    often = _key_counts(families, vocabulary)
     return Rules(
-        language=Phrasebook(language),
-        masks=Phrasebook(masks),
-        phrases=Phrasebook(ideas),
+        language=Phrasebook(language, often),
+        masks=Phrasebook(masks, often),
+        phrases=Phrasebook(ideas, often),
         telling=frozenset(key for phrases in ideas.values() for phrase in phrases for key in phrase.keys) - asides,
         asides=asides,
         kinds=_kinds(data, ideas),
         families=families,
         vocabulary=vocabulary,
+    )
+
+
+def _key_counts(families: Iterable[Family], vocabulary: Vocabulary) -> Mapping[str, int]:
+    """Count how often the words of the families' own examples fill each key; what is rare is looked for first."""
+    texts = [text for family in families for text in (*family.positive, *family.negative)]
+    return Counter(
+        key for text in texts for token in read(text, vocabulary.parts_of).tokens for key in vocabulary.keys_of(token.word)
     )
 
 
@@ -130,6 +151,7 @@ def _family(item: Mapping[str, Any], place: int, names: set[str]) -> Family:
         unless=unless,
         positive=_texts(examples, "positive", where),
         negative=_texts(examples, "negative", where),
+        first=frozenset(min(row) for row in when),
     )
 
 

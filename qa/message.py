@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 _APOSTROPHES = re.compile(r"['’‘`´ʼ′]")
 _SOFT_BREAK = re.compile(r"\n(?=\s*[a-z])(?<!\n\n)")  # a line that goes on in small letters goes on with the sentence
@@ -67,8 +68,7 @@ TURNS = frozenset("but however although though yet except whereas".split())
 SUBJECTS = frozenset("i im ive he hes she shes they theyre we weve".split())
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """One normalised word and the numbers of the sentence, the segment and the clause it stands in."""
 
     word: str

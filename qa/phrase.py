@@ -9,7 +9,7 @@ Spelling is vocabulary.py's; negation, time and questions are assertion.py's.
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +20,7 @@ from qa.message import normal_word
 
 GAP = 4  # words that "..." may stand for; chosen on the examples in red_flags.toml
 NEAR = 6  # words between the two sides of "+"; chosen likewise
+_NOT_COUNTED: Mapping[str, int] = {}
 _CHOICE = re.compile(r"\(([^()]*)\)")
 _ITEM = re.compile(r"\{[a-z_]+\}|#\d+(?:\.\d+)?-\d+(?:\.\d+)?|[^\W_]+\*?")
 
@@ -39,6 +40,9 @@ class Span(NamedTuple):
     places: int
 
 
+Starts = dict[int, tuple[Span, ...]]  # by the word at which they begin
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """One place of a phrase: the keys that fill it, and how many words may stand before it."""
@@ -55,58 +59,94 @@ class Phrase:
     parts: tuple[tuple[Item, ...], ...]
 
     @cached_property
+    def items(self) -> tuple[Item, ...]:
+        """The places of all parts, in the order of writing."""
+        return tuple(item for part in self.parts for item in part)
+
+    @cached_property
     def keys(self) -> frozenset[str]:
         """Every word, stem, number range and {name} the phrase mentions."""
-        return frozenset(key for part in self.parts for item in part for key in item.keys)
+        return frozenset(key for item in self.items for key in item.keys)
 
-    @cached_property
-    def needed(self) -> frozenset[str]:
-        """The keys without which the phrase cannot occur."""
-        return frozenset(key for part in self.parts for item in part if len(item.keys) == 1 for key in item.keys)
 
-    @cached_property
-    def choices(self) -> tuple[frozenset[str], ...]:
-        """The sets of keys of which one each is needed."""
-        return tuple(item.keys for part in self.parts for item in part if len(item.keys) > 1)
+class _Filed(NamedTuple):
+    """A phrase, the rank of its list, and the sets of places it needs: those that only words fill, and all."""
+
+    rank: int
+    plain: int
+    needed: int
+    phrase: Phrase
+
+
+class _Entry(NamedTuple):
+    """What a key does: the places it fills, the ranks of the lists that hold it by itself, and the phrases filed under it."""
+
+    fills: int
+    alone: list[int]
+    filed: list[_Filed]
 
 
 class Phrasebook:
     """Named lists of phrases, each filed under its least common place, so that most are never tried.
 
-    A phrase may use ``{name}`` for any list above its own.
+    A phrase may use ``{name}`` for any list above its own. Every place but those under which phrases are filed has a number,
+    and a set of places is a whole number with their bits: a phrase occurs only in a line that fills all of its places.
     """
 
-    def __init__(self, lists: Mapping[str, Iterable[Phrase]]) -> None:
+    def __init__(self, lists: Mapping[str, Iterable[Phrase]], often: Mapping[str, int] = _NOT_COUNTED) -> None:
         self.names = tuple(lists)
-        self._by_key: dict[str, dict[int, list[Phrase]]] = {}
-        everything = [phrase for phrases in lists.values() for phrase in phrases]
-        uses = Counter(key for phrase in everything for key in phrase.keys)
+        self._keys = tuple(f"{{{name}}}" for name in lists)
+        alone: defaultdict[str, list[int]] = defaultdict(list)
+        filed: defaultdict[str, list[_Filed]] = defaultdict(list)
+        fills: defaultdict[str, int] = defaultdict(int)
+        uses = _Uses(lists, often)
+        bits = _numbered(others for phrases in lists.values() for phrase in phrases for others in uses.filing(phrase)[1])
         for rank, phrases in enumerate(lists.values()):
             for phrase in phrases:
-                for key in _rarest(phrase, uses):
-                    self._by_key.setdefault(key, {}).setdefault(rank, []).append(phrase)
+                rarest, others = uses.filing(phrase)
+                needed, plain = (
+                    _as_set(bits[keys] for keys in others),
+                    _as_set(bits[keys] for keys in others if not _names(keys)),
+                )
+                for key in rarest:
+                    if others:
+                        filed[key].append(_Filed(rank, plain, needed, phrase))
+                    else:
+                        alone[key].append(rank)
+        for keys, bit in bits.items():
+            for key in keys:
+                fills[key] |= bit
+        self._entries = {key: _Entry(fills[key], alone[key], filed[key]) for key in {*fills, *alone, *filed}}
 
     def search(self, line: "Line") -> dict[str, list[Span]]:
         """Return where each list that occurs in the line occurs, without repeats; add ``{name}`` to the line for each."""
-        waiting: dict[int, list[list[Phrase]]] = {}
-        for key in line.index:
-            self._await(key, waiting)
-        ranks = list(waiting)
+        entry_of = self._entries.get
+        known: list[tuple[_Entry, Starts]] = []
+        filled = 0
+        for key, places in line.index.items():
+            if entry := entry_of(key):
+                known.append((entry, places))
+                filled |= entry[0]
+        reached = _Reached()
+        for entry, places in known:
+            reached.through(entry, places, filled)
+        spans_of, phrases_of = reached.spans, reached.phrases
+        ranks = list(spans_of.keys() | phrases_of.keys())
         heapify(ranks)
         found: dict[str, list[Span]] = {}
         while ranks:
             rank = heappop(ranks)
-            spans: dict[Span, None] = {}
-            for phrases in waiting[rank]:
-                for phrase in phrases:
-                    if line.could_hold(phrase):
-                        spans.update(dict.fromkeys(line.find(phrase)))
+            spans = spans_of.get(rank, [])
+            if rank in phrases_of:
+                for needed, phrase in phrases_of[rank]:
+                    if needed & filled == needed:
+                        spans += line.find(phrase)
             if spans:
-                name = self.names[rank]
-                found[name] = list(spans)
-                line.add(f"{{{name}}}", spans)
-                for new in self._await(f"{{{name}}}", waiting):
-                    heappush(ranks, new)
+                found[self.names[rank]] = spans = list(dict.fromkeys(spans)) if len(spans) > 1 else spans
+                if entry := entry_of(self._keys[rank]):
+                    filled |= entry[0]
+                    for new in reached.through(entry, line.add(self._keys[rank], spans), filled):
+                        heappush(ranks, new)
         return found
 
     def search_all(self, lines: Iterable["Line"]) -> dict[str, list[Span]]:
@@ -117,21 +157,68 @@ class Phrasebook:
                 found.setdefault(name, []).extend(spans)
         return found
 
-    def _await(self, key: str, waiting: dict[int, list[list[Phrase]]]) -> list[int]:
-        """Put the phrases filed under a key on the waiting list, and return the ranks that were not on it yet."""
+
+class _Reached:
+    """By rank of their list: where keys occur that are phrases by themselves, and the phrases that may occur."""
+
+    def __init__(self) -> None:
+        self.spans: dict[int, list[Span]] = {}
+        self.phrases: dict[int, list[tuple[int, Phrase]]] = {}
+
+    def through(self, entry: _Entry, places: Starts, filled: int) -> list[int]:
+        """Add what a key at these places reaches, and return the ranks that were not reached before."""
+        spans, phrases = self.spans, self.phrases
         new: list[int] = []
-        for rank, phrases in self._by_key.get(key, {}).items():
-            if rank in waiting:
-                waiting[rank].append(phrases)
-            else:
-                waiting[rank] = [phrases]
-                new.append(rank)
+        _, alone, filed = entry
+        for rank in alone:
+            if rank not in spans:
+                spans[rank] = []
+                if rank not in phrases:
+                    new.append(rank)
+            for starting in places.values():
+                spans[rank] += starting
+        for rank, plain, needed, phrase in filed:
+            if plain & filled == plain:
+                if rank not in phrases:
+                    phrases[rank] = []
+                    if rank not in spans:
+                        new.append(rank)
+                phrases[rank].append((needed, phrase))
         return new
 
 
-def _rarest(phrase: Phrase, uses: Mapping[str, int]) -> frozenset[str]:
-    """Return the keys of the place that the fewest phrases share, for want of knowing how often people use each word."""
-    return min((item.keys for part in phrase.parts for item in part), key=lambda keys: sum(uses[key] for key in keys))
+def _names(keys: Iterable[str]) -> bool:
+    return any(key[0] == "{" for key in keys)
+
+
+def _numbered(places: Iterable[frozenset[str]]) -> dict[frozenset[str], int]:
+    """Give each distinct place a bit, the low ones to the places met most often, so that most sets are small numbers."""
+    return {keys: 1 << number for number, (keys, _) in enumerate(Counter(places).most_common())}
+
+
+def _as_set(bits: Iterable[int]) -> int:
+    places = 0
+    for bit in bits:
+        places |= bit
+    return places
+
+
+class _Uses:
+    """How often each key is met: in messages that were counted, and for want of those in the phrases themselves."""
+
+    def __init__(self, lists: Mapping[str, Iterable[Phrase]], often: Mapping[str, int]) -> None:
+        self._in_phrases = Counter(key for phrases in lists.values() for phrase in phrases for key in phrase.keys)
+        self._often = dict(often)
+        for name, phrases in lists.items():
+            self._often[f"{{{name}}}"] = sum(min(map(self._of, p.items)) for p in phrases)
+
+    def _of(self, item: Item) -> int:
+        return sum(self._often.get(key, 0) for key in item.keys)
+
+    def filing(self, phrase: Phrase) -> tuple[frozenset[str], list[frozenset[str]]]:
+        """Return the keys of the place of a phrase that is filled least often, and those of its other places."""
+        places = sorted(phrase.items, key=lambda item: (self._of(item), sum(self._in_phrases[key] for key in item.keys)))
+        return places[0].keys, [item.keys for item in places[1:]]
 
 
 def parse(text: str, fillers: frozenset[str] = frozenset()) -> tuple[Phrase, ...]:
@@ -171,7 +258,7 @@ def _key(word: str) -> str:
     return word if word[0] in "{#" else normal_word(word)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Line:
     """The words of one clause: where each key begins, and the words a "+" may not reach across.
 
@@ -183,19 +270,13 @@ class Line:
     end: int
     free: Sequence[int]
     barriers: int = 0
-    index: dict[str, dict[int, list[Span]]] = field(default_factory=dict)
-    _merged: dict[frozenset[str], dict[int, list[Span]]] = field(default_factory=dict)
+    index: dict[str, Starts] = field(default_factory=dict)
+    _merged: dict[frozenset[str], Starts] = field(default_factory=dict)
 
-    def add(self, key: str, spans: Iterable[Span]) -> None:
-        """Record matches under a key, so that later phrases can use them."""
-        places = self.index.setdefault(key, {})
-        for span in spans:
-            places.setdefault(span.start, []).append(span)
-
-    def could_hold(self, phrase: Phrase) -> bool:
-        """Tell, before any search, whether every place of the phrase has a word to fill it."""
-        present = self.index.keys()
-        return phrase.needed <= present and not any(map(present.isdisjoint, phrase.choices))
+    def add(self, key: str, spans: Iterable[Span]) -> Starts:
+        """Record matches under a key, so that later phrases can use them, and return them by where they start."""
+        starts = self.index[key] = _by_start(spans)
+        return starts
 
     def find(self, phrase: Phrase) -> list[Span]:
         """Return every place where the phrase occurs, some perhaps twice."""
@@ -224,7 +305,7 @@ class Line:
             ]
         return spans
 
-    def _starts(self, item: Item) -> dict[int, list[Span]]:
+    def _starts(self, item: Item) -> Starts:
         """Return where any key of the item begins; a key added later comes from a list that no earlier phrase uses."""
         if len(item.keys) == 1:
             (key,) = item.keys
@@ -234,10 +315,10 @@ class Line:
             merged = self._merged[item.keys] = {}
             for key in item.keys & self.index.keys():
                 for place, spans in self.index[key].items():
-                    merged[place] = merged[place] + spans if place in merged else spans
+                    merged[place] = (*merged[place], *spans) if place in merged else spans
         return merged
 
-    def _near(self, span: Span, others: Mapping[int, list[Span]]) -> list[Span]:
+    def _near(self, span: Span, others: Starts) -> list[Span]:
         first = max(0, span.start - 3 * NEAR)  # a match is at most some words long; the distance is checked below
         return [
             b
@@ -255,10 +336,11 @@ class Line:
         return between <= NEAR and (between <= 0 or not self.barriers >> (left.end + 1) & ((1 << between) - 1))
 
 
-def _by_start(spans: Iterable[Span]) -> dict[int, list[Span]]:
-    index: dict[int, list[Span]] = {}
+def _by_start(spans: Iterable[Span]) -> Starts:
+    index: Starts = {}
     for span in spans:
-        index.setdefault(span.start, []).append(span)
+        start = span.start
+        index[start] = (*index[start], span) if start in index else (span,)
     return index
 
 

@@ -12,7 +12,7 @@ from qa.answer import Alert, Level
 from qa.assertion import assess
 from qa.flags import Family, Rules, load_rules
 from qa.message import Message, read
-from qa.phrase import Line, Span
+from qa.phrase import Line, Span, Starts
 
 URGENCY: tuple[Level, ...] = ("emergency", "crisis", "urgent")
 _PASSED_OVER = 2  # words that mean nothing ("um", "honestly") which may stand between two words of a phrase
@@ -32,11 +32,11 @@ def matching_families(question: str) -> tuple[Family, ...]:
     keys = [rules.vocabulary.keys_of(token.word) for token in message.tokens]
     lines = _sentences(message, keys, rules)
     found = _find_concepts(message, keys, rules.masks.search_all(lines), rules)
-    likely = [family for family in rules.families if any(row <= found.keys() for row in family.when)]
+    likely = [family for family in rules.families if family.could_match(found.keys())]
     if not likely:
         return ()
     present = _asserted(message, lines, found, rules)
-    matching = [f for f in likely if any(row <= present for row in f.when) and not f.unless & present]
+    matching = [family for family in likely if family.could_match(present) and not family.unless & present]
     return tuple(sorted(matching, key=lambda family: URGENCY.index(family.alert.level)))
 
 
@@ -90,10 +90,14 @@ def _lines(groups: list[int], keys: list[frozenset[str]], places: Sequence[int],
     lines: list[Line] = []
     for _, ranks in groupby(range(len(groups)), groups.__getitem__):
         run = list(ranks)
-        line = Line(run[-1] + 1, free, barriers)
+        index: dict[str, Starts] = {}
         for rank in run:
-            spans = [Span(rank, rank, 1 << places[rank])] if keys[rank] else []
-            for key in keys[rank]:
-                line.index.setdefault(key, {})[rank] = spans
-        lines.append(line)
+            if keys[rank]:
+                spans = (Span(rank, rank, 1 << places[rank]),)
+                for key in keys[rank]:
+                    if key in index:
+                        index[key][rank] = spans
+                    else:
+                        index[key] = {rank: spans}
+        lines.append(Line(run[-1] + 1, free, barriers, index))
     return lines

@@ -4,11 +4,13 @@ A known word is one that a phrase uses. Long words forgive one letter added, los
 knows is parted where its parts are known: ``mylegs`` is ``my legs``. ``lookalikes`` are honest words that must be left alone.
 """
 
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from qa.message import SAME_WORD
 from qa.phrase import Phrase
+
+Value = TypeVar("Value")
 
 _LONG_WORD = 5  # from this length a word may differ by any one edit, its first letter kept
 _LONG_STEM = 6  # shorter stems would match too many honest words by one edit
@@ -16,6 +18,8 @@ _LONG_FILLER = 6
 _FREE_FIRST_LETTER = 8  # from this length the first letter may differ too
 _LONGEST = 30  # letters of a word that may be parted
 _MOST_PARTS = 3
+_COMMON_NUMBERS = 200  # from nought; ages, doses and temperatures
+_MOST_MET = 16384  # words of messages that are remembered
 _LIKELY_SLIP = 5  # letters from which a slip is likelier than words run together
 _SHORT_PARTS = frozenset("a i im in on is it its to of my me he we so no if or at as by be am up do go an us".split())
 
@@ -40,21 +44,22 @@ class Vocabulary:
         self._stems = {key[:-1] for key in keys if key.endswith("*")}
         self._ranges = {key: _bounds(key) for key in keys if key.startswith("#")}
         self._fillers = fillers
-        self._filler_slips = _shortened(word for word in fillers if len(word) >= _LONG_FILLER)
         self._lookalikes = lookalikes | fillers | ordinary
         self._noise = noise
         known = self._words | fillers | ordinary | SAME_WORD.keys()
         self._parts = frozenset(word for word in known if len(word) > 2) | _SHORT_PARTS
-        self._slips = _shortened(self._words)
-        self._aliases = _shortened(alias for alias in SAME_WORD if len(alias) >= _LONG_FILLER)
-        self._whole_stems = _shortened(stem for stem in self._stems if len(stem) >= _LONG_WORD)
-        self._stem_slips = _shortened(stem for stem in self._stems if len(stem) >= _LONG_STEM)
-        self._misspelt = lru_cache(maxsize=16384)(self._find_slips)
-        self.keys_of = lru_cache(maxsize=16384)(self._keys_of)
-        self.is_filler = lru_cache(maxsize=16384)(self._is_filler)
-        self.parts_of = lru_cache(maxsize=16384)(self._parts_of)
-        for word in filter(str.isalpha, known | lookalikes):  # so that no reader waits for them
-            self.keys_of(word), self.is_filler(word), self.parts_of(word)
+        aliases = [alias for alias in SAME_WORD if len(alias) >= _LONG_FILLER]
+        self._aliases, self._long_fillers = frozenset(aliases), frozenset(w for w in fillers if len(w) >= _LONG_FILLER)
+        stems = [stem for stem in self._stems if len(stem) >= _LONG_WORD]
+        self._whole = frozenset(stems)
+        self._slips = _shortened({*self._words, *aliases, *self._long_fillers, *stems})
+        self._stem_slips = _shortened(stem for stem in stems if len(stem) >= _LONG_STEM)
+        self._near = _Memory(self._find_near, ()).__getitem__
+        self._misspelt = _Memory(self._find_slips, ()).__getitem__
+        words = [*filter(str.isalpha, known | lookalikes), *map(str, range(_COMMON_NUMBERS))]
+        self.keys_of = _Memory(self._keys_of, words).__getitem__
+        self.is_filler = _Memory(self._is_filler, words).__getitem__
+        self.parts_of = _Memory(self._parts_of, words).__getitem__
 
     def _keys_of(self, word: str) -> frozenset[str]:
         if word[0].isdecimal():
@@ -77,17 +82,20 @@ class Vocabulary:
         """Tell whether a word is one of the small words that concepts ignore, or a slip for a long one of them."""
         if word in self._fillers:
             return True
-        near = {filler for filler in _neighbours(word, self._filler_slips) if is_slip(word, filler)}
-        return bool(near) and word not in self._lookalikes and not self.keys_of(word)
+        return not self._long_fillers.isdisjoint(self._near(word)) and word not in self._lookalikes and not self.keys_of(word)
 
     def _exact(self, word: str) -> set[str]:
         keys = {f"{word[:size]}*" for size in range(2, len(word) + 1) if word[:size] in self._stems}
         return keys | ({word} & self._words)
 
+    def _find_near(self, word: str) -> set[str]:
+        """Return the words, stems, aliases and long fillers that a word may be a slip for."""
+        return {near for near in _neighbours(word, self._slips) if is_slip(word, near)}
+
     def _find_slips(self, word: str) -> set[str]:
-        found = {near for near in _neighbours(word, self._slips) if is_slip(word, near)}
-        found |= {f"{near}*" for near in _neighbours(word, self._whole_stems) if is_slip(word, near)}
-        for size in range(_LONG_STEM - 1, len(word) + 1):
+        slips = self._near(word)
+        found = (slips & self._words) | {f"{stem}*" for stem in slips & self._whole}
+        for size in range(_LONG_STEM - 1, len(word)):
             head = word[:size]
             found |= {f"{stem}*" for stem in _neighbours(head, self._stem_slips) if is_slip(head, stem)}
         likeliest = {near for near in found if len(near) >= _LONG_WORD and _same_letters(word, near)}
@@ -106,7 +114,7 @@ class Vocabulary:
             return (word,)
         if self._is_plain_pair(word) and not any(_same_letters(word, near) for near in self._misspelt(word)):
             return self._cut(word, 2)
-        if alias := next((near for near in _neighbours(word, self._aliases) if is_slip(word, near)), None):
+        if alias := min(self._near(word) & self._aliases, default=None):
             return (alias,)
         if len(word) >= _LIKELY_SLIP and self._misspelt(word):
             return (word,)
@@ -132,6 +140,22 @@ class Vocabulary:
             if word[:size] in self._parts and (rest := self._cut(word[size:], count - 1)):
                 return (word[:size], *rest)
         return ()
+
+
+class _Memory(dict[str, Value]):
+    """What a function says of a word: of some words from the start, so that no reader waits for them, then of all met."""
+
+    def __init__(self, function: Callable[[str], Value], words: Iterable[str]) -> None:
+        super().__init__({word: function(word) for word in words})
+        self._function = function
+        self._first = dict(self)
+
+    def __missing__(self, word: str) -> Value:
+        if len(self) >= len(self._first) + _MOST_MET:
+            self.clear()
+            self.update(self._first)
+        value = self[word] = self._function(word)
+        return value
 
 
 def is_slip(word: str, meant: str) -> bool:
@@ -192,11 +216,15 @@ def _shortened(words: Iterable[str]) -> dict[str, set[str]]:
 
 
 def _neighbours(word: str, index: Mapping[str, set[str]]) -> set[str]:
-    return {near for form in _forms(word) for near in index.get(form, ())}
+    near: set[str] = set()
+    for form in _forms(word):
+        if form in index:
+            near |= index[form]
+    return near
 
 
-def _forms(word: str) -> set[str]:
-    return {word, *(word[:i] + word[i + 1 :] for i in range(len(word)))}
+def _forms(word: str) -> list[str]:
+    return [word, *[word[:i] + word[i + 1 :] for i in range(len(word))]]
 
 
 def _bounds(key: str) -> tuple[float, float]:

@@ -33,12 +33,13 @@ TEXTS = (
 )
 
 
-@pytest.fixture
-def index(tmp_path: Path) -> LocalIndex:
-    (tmp_path / "texts.txt").write_text("\n".join(TEXTS), encoding="utf-8")
-    passages = tuple(p for p in read_sources([tmp_path / "texts.txt"]) if isinstance(p, Passage))
-    build_index(Collected(passages, (), ()), tmp_path / "index", put_word_encoder)
-    folder = current_generation(tmp_path / "index")
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> LocalIndex:
+    target = tmp_path_factory.mktemp("search")
+    (target / "texts.txt").write_text("\n".join(TEXTS), encoding="utf-8")
+    passages = tuple(p for p in read_sources([target / "texts.txt"]) if isinstance(p, Passage))
+    build_index(Collected(passages, (), ()), target / "index", put_word_encoder)
+    folder = current_generation(target / "index")
     return LocalIndex(folder, read_manifest(folder), WordEncoder())
 
 
@@ -250,7 +251,9 @@ def test_each_sentence_is_scored(index: LocalIndex) -> None:
     texts = [TEXTS[1][s.span.start : s.span.end] for s in found]
     assert texts == ["Heat helps the back.", "Sit less and stretch more."]
     assert [s.similarity for s in found] == pytest.approx((0.0, math.sqrt(0.5)), abs=1e-3)
-    assert [s.coverage for s in found] == pytest.approx([word_score_by_hand("stretch", text) for text in texts], abs=1e-4)
+    assert [float(s.word_scores[0]) for s in found] == pytest.approx(
+        [word_score_by_hand("stretch", text) for text in texts], abs=1e-4
+    )
     assert hit.sentence == pytest.approx(math.sqrt(0.5), abs=1e-3)
 
 

@@ -61,6 +61,13 @@ def content_words(text: str) -> list[tuple[int, int]]:
     return [word.span() for word in re.finditer(r"[A-Za-z]+", text) if word.group().lower() not in FUNCTION_WORDS]
 
 
+def asked_words(question: str) -> list[tuple[int, int]]:
+    """Return the ranges of the question's words as asked for: each distinct one where it first stands."""
+    words = content_words(question)
+    said = [question[a:b].lower() for a, b in words]
+    return [span for number, span in enumerate(words) if said.index(said[number]) == number] or [(0, len(question))]
+
+
 def in_content(tokens: TokenVectors, text: str, start: int, end: int) -> list[list[float]]:
     """Return the vectors of the tokens of content words that start in a range."""
     words = [(a, b) for a, b in content_words(text) if start <= a < end]
@@ -72,7 +79,7 @@ def max_sim(question: str, asked: TokenVectors, kept: list[list[float]], mean: l
     """The mean over a word's tokens of the best product with any token's signs, in floats, one word after the other."""
     signs = [[1.0 if value > middle else -1.0 for value, middle in zip(row, mean, strict=True)] for row in kept]
     scores = []
-    for start, end in content_words(question) or [(0, len(question))]:
+    for start, end in asked_words(question):
         best = []
         for at, row in zip(asked.starts.tolist(), asked.vectors.tolist(), strict=True):
             if start <= at < end:
@@ -133,7 +140,7 @@ def test_a_questions_words_and_weights(question: str, seed: int) -> None:
         item = make_input("", ["Hip pain."])
         arm = write_chunks([item], [random_tokens(item.whole, 5, generator)], Path(folder))
     query = arm.read_query(question, asked, len)
-    spans = content_words(question) or [(0, len(question))]
+    spans = asked_words(question)
     assert [(s.start, s.end) for s in query.spans] == spans
     np.testing.assert_allclose(query.weights, [(b - a) / sum(y - x for x, y in spans) for a, b in spans], rtol=1e-5)
     assert query.word_of.tolist() == [n for n, (a, b) in enumerate(spans) for at in asked.starts if a <= at < b]
@@ -193,6 +200,13 @@ def test_a_question_of_function_words_is_one_word(tmp_path: Path) -> None:
     assert query.weights.tolist() == [1.0]
     assert query.word_of.tolist() == [0, 0, 0]
     assert arm.word_scores(query, 0).shape == (1,)
+
+
+def test_a_repeated_word_counts_once(tmp_path: Path) -> None:
+    arm, _ = arm_of_two(tmp_path)
+    query = arm.read_query("Hip pain hip", TokenVectors(one_hot(3, 2, 0), np.array([0, 4, 9])), len)
+    assert query.spans == (Span(0, 3), Span(4, 8))
+    assert query.word_of.tolist() == [0, 1]
 
 
 def test_words_without_weight_still_add_up_to_one(tmp_path: Path) -> None:
@@ -261,7 +275,7 @@ def test_without_token_vectors_an_index_is_built_and_searched_by_the_other_arms(
     assert ranking.query.words is None
     assert [hit.chunk.text for hit in ranking.hits] == ["Heat helps the back.", "Ice helps a sore hip."]
     assert all(hit.word_scores == () and 0 < hit.score < 1 for hit in ranking.hits)
-    assert [sentence.coverage for sentence in index.sentences(ranking.query, 1)] == [0.0]
+    assert [sentence.word_scores.shape for sentence in index.sentences(ranking.query, 1)] == [(0,)]
 
 
 @pytest.mark.parametrize("name", [BITS, MEAN, SENTENCE_TOKENS, CHUNK_TOKEN_STARTS])
