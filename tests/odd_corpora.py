@@ -129,6 +129,7 @@ bodies = st.one_of(
     st.lists(sentences, min_size=1, max_size=6).map(" ".join),
     st.lists(sentences, min_size=2, max_size=5).map("\n\n".join),
     st.lists(st.sampled_from(SENTENCES), min_size=3, max_size=8).map(lambda own: " ".join(own * 8)),
+    st.permutations(SENTENCES).map(lambda own: "\n".join(own * 2)),
 )
 headings = st.one_of(st.sampled_from(HEADINGS), texts)
 records = st.fixed_dictionaries({"title": headings, "heading": headings, "text": bodies})
