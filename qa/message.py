@@ -17,14 +17,14 @@ _APOSTROPHES = re.compile(r"['’‘`´ʼ′]")
 _SOFT_BREAK = re.compile(r"\n(?=\s*[a-z])(?<!\n\n)")  # a line that goes on in small letters goes on with the sentence
 _LONG_RUN = re.compile(r"([^\W\d_])\1{2,}")
 _PIECE = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+|[.!?;\n]+|(?<!\w)[-‐‑–—]+|[-‐‑–—]+(?!\w)|[–—,:()\[\]&/]")
-_NUMBERS = "_ _ two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
+_NUMBERS = "_ one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
 _LOST_G = (
     "noth bleed breath burn com cough die do dy end feel get gett giv go hav hurt kill las li limp liv los ly mak mov not pee "
     "runn say sitt sleep stand suffer swell tak talk think tingl try walk want wee"
 ).split()
 SAME_WORD = {
     **{f"{stem}in": f"{stem}ing" for stem in _LOST_G},
-    **{word: str(number) for number, word in enumerate(_NUMBERS) if number > 1},
+    **{word: str(number) for number, word in enumerate(_NUMBERS) if number},
     "cannot": "cant",
     "cannae": "cant",
     "cudnt": "couldnt",
@@ -32,6 +32,26 @@ SAME_WORD = {
     "canot": "cant",
     "cannnot": "cant",
     "cnat": "cant",
+    "canna": "cant",
+    "couldnae": "couldnt",
+    "dinnae": "dont",
+    "doesnae": "doesnt",
+    "didnae": "didnt",
+    "isnae": "isnt",
+    "wasnae": "wasnt",
+    "havenae": "havent",
+    "hasnae": "hasnt",
+    "willnae": "wont",
+    "winnae": "wont",
+    "wouldnae": "wouldnt",
+    "deid": "dead",
+    "havnt": "havent",
+    "dident": "didnt",
+    "doesent": "doesnt",
+    "seventeen": "17",
+    "eighteen": "18",
+    "nineteen": "19",
+    **{word: f"{tens}0" for tens, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)},
     "n": "and",
     "an": "a",
     "&": "and",
@@ -59,7 +79,11 @@ _JOINED = {
     ("down", "stairs"): "downstairs",
     ("up", "stairs"): "upstairs",
     ("over", "night"): "overnight",
+    ("as", "though"): "like",
+    ("triple", "a"): "aaa",
 }
+_SMALL = "lad lass laddie lassie girl boy man woman son daughter baby bairn brother sister fella dog walk bit while".split()
+_JOINED |= {("wee", noun): noun for noun in _SMALL} | {("wee", "1"): "child", ("wee", "yin"): "child"}
 _LOST_APOSTROPHE = frozenset({"t", "s", "m", "ve", "re", "ll", "d"})
 _SEGMENT_WORDS = frozenset(
     "and but because cos cuz coz although though however plus then while so which yet except also whereas".split()
