@@ -37,6 +37,8 @@ OPENINGS = ("what about", "how does", "why", "is it", "can i", "what is", "how l
 BANK_STEP = 3
 # Share of near misses among unanswerable questions: 12 of 19 in eval seed, 10 of 16 in eval pages.
 NEAR_SHARE = 0.6
+# Share of the accepted rate that the bank's questions, few of them near misses, may take.
+BANK_SHARE = 0.2
 # Hits looked at for such a question: enough that one long document left out leaves others.
 OWN_DEPTH = 200
 QUANTILES = 1001
@@ -68,8 +70,8 @@ class Calibration:
 
         The corpus's own left-out questions are near misses all, the bank holds few; of what people ask in vain NEAR_SHARE is.
         """
-        near = float(np.interp(1 - accepted / NEAR_SHARE, np.linspace(0, 1, len(self.left_out)), self.left_out))
-        far = float(np.interp(1 - accepted / 5, np.linspace(0, 1, len(self.bank)), self.bank))
+        near = float(np.interp(max(0.0, 1 - accepted / NEAR_SHARE), np.linspace(0, 1, len(self.left_out)), self.left_out))
+        far = float(np.interp(1 - accepted * BANK_SHARE, np.linspace(0, 1, len(self.bank)), self.bank))
         return max(near, far)
 
     def unrelated_below(self, share: float) -> float:

@@ -315,7 +315,7 @@ class LocalIndex:
         rows = np.concatenate([np.arange(a, b) for a, b in zip(first, last, strict=True)])
         scores = self._sentences[rows].astype(np.float32) @ vector
         own = np.split(scores, np.cumsum(last - first)[:-1])
-        return np.array([part.max(initial=0.0) for part in own], np.float32)
+        return np.array([part.max() if len(part) else 0.0 for part in own], np.float32)
 
 
 def trusted_generation(path: Path) -> tuple[Path, Manifest]:
