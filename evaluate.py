@@ -36,6 +36,8 @@ from index.wording import Wording
 from qa.policy import ACCEPTED_WRONG, PolicyError
 
 RETRIEVERS: dict[str, Weights] = {"bm25": BM25, "dense": DENSE, "hybrid": HYBRID}
+# Files of index/ that an index is made with.
+DIGESTED = (".py", ".tsv", ".toml", ".txt")
 # Documents kept in a run for each query.
 DEPTH = 100
 
@@ -142,7 +144,7 @@ def open_or_build(dataset: Dataset, model: str, folder: Path) -> LocalIndex:
 def code_digest() -> str:
     """Return a digest of the code that makes an index: a change there makes a kept index stale."""
     here = Path(__file__).resolve().parent
-    files = sorted([*(here / "corpus").rglob("*.py"), *(here / "index").glob("*.py"), *(here / "index").glob("*.tsv")])
+    files = sorted([*(here / "corpus").rglob("*.py"), *(p for p in (here / "index").iterdir() if p.suffix in DIGESTED)])
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 

@@ -1,70 +1,78 @@
-"""Fits and checks the confidence of qa/policy.py: is the first quote right, told from the best similarity alone?
+"""How well the confidence tells what a corpus answers: the build's own calibration beside a threshold that sees the labels.
 
     python -m benchmarks.confidence ../shared/eval/seed ../shared/eval/pages
 
-Give tuning sets only: folders with queries, qrels and unanswerable.tsv. A question counts as answered right when the first
-hit's document has grade 2. Prints the logistic fit over all sets, and for each set AUROC and what the threshold does.
+Give tuning sets: folders with queries, qrels and unanswerable.tsv (kind, question). Prints the measures of
+evaluation/abstention.py, the AUROC of each part of the strength by itself, and how often a confidence comes true.
 """
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from evaluate import load_dataset, open_or_build
-from index.local import LocalIndex
+from evaluate import open_or_build
+from evaluation.abstention import assess_abstention, render
+from evaluation.dataset import Dataset, load_dataset, read_unanswerable
+from index.confidence import Calibration, strength
+from index.local import LocalIndex, Ranking
 from index.models import DEFAULT_MODEL
-from qa.answerer import DEFAULT_TOP_K, HITS_PER_QUOTE
-from qa.policy import ANSWER_FROM, MIDDLE, SLOPE, decide, evidence_strength
+from qa.answerer import JUDGED_HITS
+from qa.policy import ACCEPTED_WRONG
 
-ANSWERS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One question: the strength of its evidence, whether it has an answer, whether the first hit is it, if answered."""
-
-    strength: float
-    answerable: bool
-    right: bool
-    answered: bool
-
-
-def ask_all(folder: Path) -> list[Asked]:
-    """Ask every answerable and unanswerable question of a set."""
-    dataset = load_dataset(folder, "test")
-    index = open_or_build(dataset, DEFAULT_MODEL, Path("build/eval"))
-    asked = [_ask(index, text, dataset.qrels[key]) for key, text in dataset.queries.items()]
-    lines = (folder / "unanswerable.tsv").read_text(encoding="utf-8").splitlines()[1:]
-    return asked + [_ask(index, line.split("\t")[1], None) for line in lines]
+ANSWERS = 2  # the grade of a document that answers
+BINS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+PARTS: dict[str, Callable[[Ranking], float]] = {
+    "strength": lambda ranking: strength(ranking, ranking.hits[0]),
+    "best similarity": lambda ranking: ranking.nearest,
+    "first hit's similarity": lambda ranking: ranking.hits[0].similarity,
+    "first hit's best sentence": lambda ranking: ranking.hits[0].sentence,
+    "first hit's coverage": lambda ranking: _coverage(ranking),
+    "first hit's BM25": lambda ranking: ranking.hits[0].lexical,
+}
 
 
-def _ask(index: LocalIndex, question: str, grades: dict[str, int] | None) -> Asked:
-    hits = index.search(question, DEFAULT_TOP_K * HITS_PER_QUOTE)
-    right = grades is not None and grades.get(hits[0].chunk.passage.document, 0) >= ANSWERS
-    return Asked(evidence_strength(hits), grades is not None, right, decide(question, hits).reason is None)
+def _coverage(ranking: Ranking) -> float:
+    words = ranking.query.words
+    return float(words.weights @ np.array(ranking.hits[0].word_scores)) if words else 0.0
+
+
+def print_parts(answerable: Sequence[Ranking], unanswerable: Sequence[Ranking]) -> None:
+    """Print the AUROC of each part of the strength."""
+    labels = [1] * len(answerable) + [0] * len(unanswerable)
+    for name, part in PARTS.items():
+        values = [part(ranking) for ranking in (*answerable, *unanswerable)]
+        print(f"  AUROC {roc_auc_score(labels, values):.3f}  {name}")
+
+
+def print_reliability(index: LocalIndex, dataset: Dataset, unanswerable: Sequence[Ranking], found: dict[str, Ranking]) -> None:
+    """Print, for each fifth of the confidence, its mean and how often the first hit's document answers."""
+    calibration = Calibration.load(index.folder)
+    pairs = [(ranking, dataset.qrels[key].get(ranking.hits[0].chunk.passage.document, 0)) for key, ranking in found.items()]
+    pairs += [(ranking, 0) for ranking in unanswerable]
+    confidence = np.array([calibration.confidence(strength(ranking, ranking.hits[0])) for ranking, _ in pairs])
+    right = np.array([grade >= ANSWERS for _, grade in pairs])
+    for low, high in pairwise(BINS):
+        own = (confidence >= low) & (confidence < high)
+        if own.any():
+            print(f"  confidence {confidence[own].mean():.2f} came true in {right[own].mean():.2f} of {int(own.sum())}")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the fit over all sets given, and each set's figures."""
-    sets = {folder: ask_all(Path(folder)) for folder in arguments}
-    rows = [row for asked in sets.values() for row in asked]
-    fit = LogisticRegression(C=1e6).fit([[row.strength] for row in rows], [row.right for row in rows])
-    slope = float(fit.coef_[0][0])
-    print(f"fit: slope {slope:.2f}, middle {-float(fit.intercept_[0]) / slope:.4f}; in policy.py {SLOPE}, {MIDDLE}")
-    for folder, asked in sets.items():
-        answerable = [row for row in asked if row.answerable]
-        others = [row for row in asked if not row.answerable]
-        auroc = roc_auc_score([row.answerable for row in asked], [row.strength for row in asked])
-        print(
-            f"{Path(folder).name}: AUROC {auroc:.3f}; from confidence {ANSWER_FROM} on, "
-            f"{np.mean([row.answered for row in answerable]):.0%} of {len(answerable)} answerable and "
-            f"{np.mean([row.answered for row in others]):.0%} of {len(others)} unanswerable questions are answered"
-        )
+    """Print the report for every set given."""
+    for folder in map(Path, arguments):
+        dataset = load_dataset(folder, "test")
+        index = open_or_build(dataset, DEFAULT_MODEL, Path("build/eval"))
+        questions = [question for _, question in read_unanswerable(folder / "unanswerable.tsv")]
+        print(dataset.name)
+        print(render(assess_abstention(index, list(dataset.queries.values()), questions, accepted=ACCEPTED_WRONG)))
+        found = {key: index.search(index.reword(text), JUDGED_HITS) for key, text in dataset.queries.items()}
+        unanswerable = [index.search(index.reword(text), JUDGED_HITS) for text in questions]
+        print_parts(list(found.values()), unanswerable)
+        print_reliability(index, dataset, unanswerable, found)
     return 0
 
 

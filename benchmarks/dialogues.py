@@ -20,12 +20,12 @@ from itertools import islice
 from pathlib import Path
 
 from corpus.passage import Passage
-from evaluate import load_dataset, open_or_build
+from evaluate import open_or_build
+from evaluation.dataset import load_dataset
 from index.local import LocalIndex
 from index.models import DEFAULT_MODEL
 from qa.conversation import resolve
 from qa.evidence import quotes_from
-from qa.policy import evidence_strength
 
 HITS = 40
 CUT = 3
@@ -63,9 +63,9 @@ class Searcher:
 
     def _search(self, text: str) -> tuple[tuple[str, ...], float]:
         if text not in self._found:
-            hits = self._index.search(text, HITS)
-            names = dict.fromkeys(_name(hit.chunk.passage) for hit, _ in quotes_from(hits, HITS))
-            self._found[text] = tuple(names)[:CUT], evidence_strength(hits)
+            ranking = self._index.search(self._index.reword(text), HITS)
+            names = dict.fromkeys(_name(hit.chunk.passage) for hit, _ in quotes_from(self._index, ranking, CUT))
+            self._found[text] = tuple(names)[:CUT], ranking.hits[0].similarity if ranking.hits else 0.0
         return self._found[text]
 
 

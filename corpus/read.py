@@ -12,6 +12,7 @@ from corpus.readers.markdown import read_markdown
 from corpus.readers.plain import read_plain
 from corpus.readers.records import read_csv, read_jsonl, read_tsv
 from corpus.readers.source import SourceError, SourceFile, Unreadable
+from corpus.text import has_lone_surrogates
 
 Reader = Callable[[SourceFile], Iterable[Passage | Unreadable]]
 READERS: dict[str, Reader] = {
@@ -37,6 +38,9 @@ def read_sources(sources: Sequence[Path]) -> Iterator[Passage | Unreadable]:
 def read_file(path: Path, name: str) -> Iterator[Passage | Unreadable]:
     """Yield the passages of one file, or one Unreadable that says why there are none."""
     try:
+        if has_lone_surrogates(name):
+            name = name.encode("utf-8", "backslashreplace").decode("utf-8")
+            raise SourceError("its name is not UTF-8 text; rename it")
         reader = _reader(path)
         source = SourceFile(name, _decode(path))
         found = False

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from corpus.passage import Passage
+from corpus.passage import Passage, passage_id
 from corpus.read import read_file
 from corpus.readers.records import NO_TEXT
 
@@ -45,7 +45,8 @@ def load_dataset(folder: Path, split: str) -> Dataset:
     passages = []
     for item in read_file(corpus, corpus.name):
         if isinstance(item, Passage):
-            passages.append(replace(item, heading=""))
+            key = passage_id(item.source, item.document, item.title, "", item.text)
+            passages.append(replace(item, heading="", id=key))
         elif item.reason.endswith(NO_TEXT):  # some sets hold empty documents; nobody can find them
             print(f"note: {corpus}: {item.reason}", file=sys.stderr)
         else:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from corpus.readers.source import SourceError
-from index.build import BuildError, Report, build_index, collect, require_target
+from index.build import BuildError, Report, build_index, check_sources, collect, require_target
 from index.encoder import EncoderError
 from index.local import verify_index
 from index.models import DEFAULT_MODEL, ModelError, encoder_source
@@ -51,13 +51,15 @@ def _parser() -> argparse.ArgumentParser:
     build.set_defaults(command=_build)
     for name, command, text in (
         ("info", _info, "say what the live generation is"),
-        ("verify", _verify, "check every checksum and every offset"),
+        ("verify", _verify, "prove every checksum, passage, offset and word"),
         ("rollback", _rollback, "go back to the generation before"),
     ):
         sub = commands.add_parser(name, help=text)
         sub.add_argument("index", type=Path, metavar="DIR")
         sub.add_argument("--json", action="store_true", help="print JSON")
         sub.set_defaults(command=command)
+        if command is _verify:
+            sub.add_argument("--source", nargs="+", type=Path, default=[], metavar="SOURCE", help="what it was built from")
     return parser
 
 
@@ -111,10 +113,13 @@ def _info(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     problems = verify_index(options.index)
+    if options.source and not problems:
+        problems = check_sources(options.index, options.source)
     if options.json:
         print(json.dumps({"ok": not problems, "problems": problems}, ensure_ascii=False))
     else:
-        print("\n".join(problems) if problems else f"{options.index}: every checksum and every offset holds")
+        sources = "; every field is the sources'" if options.source else ""
+        print("\n".join(problems) or f"{options.index}: every checksum, passage, offset and word holds{sources}")
     return 1 if problems else 0
 
 

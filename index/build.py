@@ -25,7 +25,7 @@ from index.dense import write_dense
 from index.encoder import MODEL_FILES, Encoder, PassageInput, Precision, Vectors, comparable, open_encoder
 from index.lexical import K1, STEMMER, B, write_lexical
 from index.local import LocalIndex
-from index.passages import corpus_digest, write_passages
+from index.passages import PassageStore, corpus_digest, indexed_text, write_passages
 from index.storage import (
     DENSE,
     ENCODER,
@@ -34,6 +34,7 @@ from index.storage import (
     SENTENCE_VECTORS,
     Manifest,
     StorageError,
+    current_generation,
     file_facts,
     new_generation,
     publish,
@@ -167,7 +168,7 @@ def _write(
     """Write everything but the manifest; return how many chunks the encoder had to cut short."""
     flat = [chunk for own in chunks for chunk in own]
     write_passages(passages, chunks, folder)
-    texts = [f"{chunk.passage.context}\n{chunk.text}" for chunk in flat]
+    texts = [indexed_text(chunk) for chunk in flat]
     write_lexical(texts, folder / LEXICAL)
     write_vocabulary(texts, folder)
     tokens = TokenWriter()
@@ -227,6 +228,21 @@ def _counts(collected: Collected, chunks: Sequence[Sequence[Chunk]], truncated: 
 
 def _by_reason(reasons: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(reasons).items()))
+
+
+def check_sources(index: Path, sources: Sequence[Path]) -> list[str]:
+    """Return where the live generation differs from what reading its sources gives now, passage by passage, every field."""
+    expected = {passage.id: passage for passage in collect(sources).passages}
+    store = PassageStore(current_generation(index))
+    found = []
+    for passage in (store.passage(number) for number in range(store.passages)):
+        own = expected.pop(passage.id, None)
+        if own is None:
+            found.append(f"passage {passage.id} does not stand in the sources")
+        elif own != passage:
+            differing = [name for name, value in asdict(own).items() if value != asdict(passage)[name]]
+            found.append(f"passage {passage.id} has another {', '.join(differing)} than its source")
+    return found + [f"passage {left} of the sources is not in the index" for left in expected]
 
 
 def require_target(index: Path, sources: Sequence[Path]) -> None:

@@ -13,11 +13,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from index.lexical import content_spans
 from index.local import Hit, LocalIndex, Ranking
@@ -28,6 +27,8 @@ BANK_FILE = Path(__file__).with_name("question_bank.tsv")
 # Weights of the strength, and below which similarity a word of the question counts as not covered.
 COVERAGE, UNCOVERED, LENGTH = 0.25, 0.5, 0.3
 NOT_COVERED_BELOW = 0.4
+# Content words that a question counts as having at least: a bare "sciatica" asks as much as "what is sciatica like".
+SHORTEST = 3
 # Questions made from the corpus's own sentences, and how many of a sentence's rarest words one is made of.
 OWN_QUESTIONS = 500
 WORDS_OF_A_QUESTION = (3, 4, 5, 6, 8)
@@ -36,6 +37,8 @@ OPENINGS = ("what about", "how does", "why", "is it", "can i", "what is", "how l
 BANK_STEP = 3
 # Share of near misses among unanswerable questions: 12 of 19 in eval seed, 10 of 16 in eval pages.
 NEAR_SHARE = 0.6
+# Share of the accepted rate that the bank's questions, few of them near misses, may take.
+BANK_SHARE = 0.2
 # Hits looked at for such a question: enough that one long document left out leaves others.
 OWN_DEPTH = 200
 QUANTILES = 1001
@@ -67,8 +70,8 @@ class Calibration:
 
         The corpus's own left-out questions are near misses all, the bank holds few; of what people ask in vain NEAR_SHARE is.
         """
-        near = float(np.interp(1 - accepted / NEAR_SHARE, np.linspace(0, 1, len(self.left_out)), self.left_out))
-        far = float(np.interp(1 - accepted / 5, np.linspace(0, 1, len(self.bank)), self.bank))
+        near = float(np.interp(max(0.0, 1 - accepted / NEAR_SHARE), np.linspace(0, 1, len(self.left_out)), self.left_out))
+        far = float(np.interp(1 - accepted * BANK_SHARE, np.linspace(0, 1, len(self.bank)), self.bank))
         return max(near, far)
 
     def unrelated_below(self, share: float) -> float:
@@ -84,8 +87,11 @@ class Calibration:
         """Read a generation's calibration; raise ValueError where it is not one."""
         try:
             values = json.loads((folder / CALIBRATION).read_text(encoding="utf-8"))
-            lists = {name: tuple(values[name]) for name in ("left_out", "bank", "related", "covered_topics")}
-            return cls(slope=float(values["slope"]), middle=float(values["middle"]), **lists)
+            lists = {name: tuple(float(value) for value in values[name]) for name in ("left_out", "bank", "related")}
+            slope, middle = float(values["slope"]), float(values["middle"])
+            if not all(lists.values()) or not all(map(math.isfinite, (slope, middle, *chain(*lists.values())))):
+                raise ValueError("a list of strengths is empty or holds what is no number")
+            return cls(slope, middle, **lists, covered_topics=tuple(map(str, values["covered_topics"])))
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{folder / CALIBRATION} cannot be read as a calibration: {error}") from error
 
@@ -102,7 +108,7 @@ def strength(ranking: Ranking, hit: Hit) -> float:
         scores = np.array(hit.word_scores)
         covered = float(words.weights @ scores)
         uncovered = float(words.weights @ (scores < NOT_COVERED_BELOW))
-    count = max(1, len(words.spans) if words else len(content_spans(ranking.query.lexical)))
+    count = max(SHORTEST, len(words.spans) if words else len(content_spans(ranking.query.lexical)))
     distinct = hit.similarity - ranking.background
     return ranking.nearest + distinct + COVERAGE * covered - UNCOVERED * uncovered + LENGTH * math.log(count)
 
@@ -179,6 +185,8 @@ def _fit(pairs: Sequence[tuple[float, bool]]) -> tuple[float, float]:
     labels = [answered for _, answered in pairs]
     if len(set(labels)) < 2:  # a corpus of one document: nothing was left to ask
         return 0.0, 0.0
+    from sklearn.linear_model import LogisticRegression  # 0.7 s and 70 MB that serving never needs
+
     model = LogisticRegression(C=1e3).fit(values, labels)
     slope = max(1e-6, float(model.coef_[0, 0]))
     return slope, -float(model.intercept_[0]) / slope

@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.floating]
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """How much each kind of score counts; an arm of weight 0 is neither searched nor scored."""
+    """How much each kind of score counts; an arm of weight 0 puts no candidates forward and adds nothing."""
 
     chunk: float
     sentence: float

@@ -18,7 +18,7 @@ from index.dense import DenseArm, DenseError
 from index.encoder import MODEL_FILES, SPEC_FILE, Encoder, EncoderError, Precision, Vectors, comparable, open_encoder, unit_rows
 from index.fusion import HYBRID, Floats, Weights, fuse, rank_again, squash
 from index.lexical import LexicalArm, LexicalError, best
-from index.passages import CHUNKS, IDS, OFFSETS, PASSAGES, SENTENCES, PassageStore, check_passages, corpus_digest
+from index.passages import CHUNKS, IDS, OFFSETS, PASSAGES, SENTENCES, PassageStore, check_passages, corpus_digest, indexed_text
 from index.storage import (
     CALIBRATION,
     DENSE,
@@ -33,7 +33,7 @@ from index.storage import (
     read_manifest,
 )
 from index.tokens import BITS, TOKENS, QueryWords, TokenArm, TokenError
-from index.vocabulary import VOCABULARY, VocabularyError, open_vocabulary
+from index.vocabulary import VOCABULARY, VocabularyError, check_vocabulary, open_vocabulary
 from index.wording import Reworder, Wording
 
 # Files without which a generation cannot be what its manifest says.
@@ -137,7 +137,7 @@ class LocalIndex:
             self._sentences = np.load(folder / SENTENCE_VECTORS, mmap_mode="r")
             self._tokens = TokenArm(folder / TOKENS)
             self._reworder = Reworder(open_vocabulary(folder))
-        except (DenseError, LexicalError, TokenError, VocabularyError, OSError, ValueError) as error:
+        except (DenseError, LexicalError, TokenError, VocabularyError, OSError, EOFError, ValueError) as error:
             raise StorageError(f"the index in {folder} cannot be opened: {error}") from error
         self._require_agreement()
 
@@ -193,6 +193,24 @@ class LocalIndex:
     def passage_ids(self) -> Iterator[str]:
         """Yield the passages' ids in order."""
         return (self._store.passage(number).id for number in range(self._store.passages))
+
+    def identity_problems(self) -> list[str]:
+        """Return where the manifest says something else of the corpus than the passages do."""
+        documents, ids = set(), []
+        for passage in map(self._store.passage, range(self._store.passages)):
+            documents.add((passage.source, passage.document))
+            ids.append(passage.id)
+        found = []
+        if corpus_digest(ids) != self.manifest.corpus_digest:
+            found.append("the manifest's corpus digest is not that of the passages")
+        expected = self.manifest.counts.get("documents")
+        if len(documents) != expected:
+            found.append(f"the passages are of {len(documents)} documents, the manifest says {expected}")
+        return found
+
+    def indexed_texts(self) -> Iterator[str]:
+        """Yield what each chunk is found by, in chunk order."""
+        return (indexed_text(self._store.chunk(number)) for number in range(self._store.chunks))
 
     def neighbours(self, passage: Passage) -> tuple[Passage | None, Passage | None]:
         """Return the passages before and after this one in its document, None at an end."""
@@ -297,7 +315,7 @@ class LocalIndex:
         rows = np.concatenate([np.arange(a, b) for a, b in zip(first, last, strict=True)])
         scores = self._sentences[rows].astype(np.float32) @ vector
         own = np.split(scores, np.cumsum(last - first)[:-1])
-        return np.array([part.max(initial=0.0) for part in own], np.float32)
+        return np.array([part.max() if len(part) else 0.0 for part in own], np.float32)
 
 
 def trusted_generation(path: Path) -> tuple[Path, Manifest]:
@@ -318,13 +336,20 @@ def _ranks(ids: npt.NDArray[np.int64]) -> dict[int, int]:
 
 
 def verify_index(path: Path) -> list[str]:
-    """Return what is wrong with the live generation of an index; an empty list when every checksum and offset holds."""
+    """Return what is wrong with the live generation of an index; an empty list when everything in it is proved.
+
+    Proved is: every file is the manifest's; every passage says what its id was made from; chunks, quotes and sentences are
+    ranges of the passages that lose no word; the vocabulary holds the corpus's words and no other; the counts are right.
+    """
     folder = current_generation(path)
     manifest = read_manifest(folder)
     problems = check_files(folder, manifest)
     if problems:
         return problems
-    index = LocalIndex.open(folder)
-    if corpus_digest(index.passage_ids()) != manifest.corpus_digest:
-        return ["the manifest's corpus digest is not that of the passages"]
-    return check_passages(folder)
+    return check_texts(LocalIndex.open(folder))
+
+
+def check_texts(index: LocalIndex) -> list[str]:
+    """Return what is wrong with an open index's passages, offsets, vocabulary and counts."""
+    found = check_passages(index.folder)
+    return found or [*index.identity_problems(), *check_vocabulary(index.indexed_texts(), index.folder)]

@@ -5,15 +5,16 @@ A chunk is found by number, a passage by number or id; only the passages an answ
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from corpus.passage import Chunk, Passage, Reference, Span
+from corpus.passage import Chunk, Passage, Reference, Span, passage_id, trimmed
 
 PASSAGES = "passages.jsonl"
 OFFSETS = "passages.npy"
@@ -22,6 +23,7 @@ CHUNKS = "chunks.npy"
 SENTENCES = "sentences.npy"
 # Passages kept parsed: hits on one long page are many, and parsing it anew for each took 1 ms a hit.
 PARSED_PASSAGES = 256
+_FIELD_TYPES: dict[str, type] = {"start": int, "end": int, "references": tuple}
 _CHUNK = np.dtype([(name, "<u4") for name in ("passage", "start", "end", "quote_start", "quote_end", "sentence")])
 
 
@@ -35,6 +37,23 @@ class PassageStore:
         self._chunks = np.load(folder / CHUNKS, mmap_mode="r")
         self._sentences = np.load(folder / SENTENCES, mmap_mode="r")
         self._passage = lru_cache(PARSED_PASSAGES)(self._parse)
+
+    def damaged_tables(self) -> list[str]:
+        """Return which of the tables cannot be followed; an empty list when every number in them leads somewhere."""
+        lines, passage, sentence = self._offsets, self._chunks["passage"], self._chunks["sentence"]
+        ends = len(lines) > 1 and int(lines[0]) == 0 and int(lines[-1]) == len(self._file)
+        newlines = np.flatnonzero(self._file == ord("\n")) + 1
+        firsts = np.searchsorted(passage, np.arange(self.passages + 1))
+        facts = (
+            (OFFSETS, ends and np.array_equal(lines[1:], newlines)),
+            (IDS, bool(np.all(self._ids["id"][:-1] < self._ids["id"][1:])) and len(self._ids) == self.passages),
+            (CHUNKS, bool(np.all(np.diff(firsts) > 0)) and bool(np.all(passage[:-1] <= passage[1:]))),
+            (CHUNKS, int(passage[-1]) == self.passages and bool(np.all(passage[:-1] < self.passages))),
+            (SENTENCES, bool(np.all(sentence[:-1] < sentence[1:])) and int(sentence[-1]) == len(self._sentences)),
+        )
+        return [
+            f"{name} does not lead to each passage, chunk and sentence once, in order" for name, holds in facts if not holds
+        ]
 
     @property
     def passages(self) -> int:
@@ -61,6 +80,14 @@ class PassageStore:
         record["references"] = tuple(Reference(**item) for item in record["references"])
         return Passage(**record)
 
+    def checked_passage(self, number: int) -> Passage:
+        """Return the passage of the given number, or raise ValueError, TypeError or KeyError where its line holds none."""
+        passage = self.passage(number)
+        for name, value in (*asdict(passage).items(), *(pair for work in passage.references for pair in asdict(work).items())):
+            if not isinstance(value, _FIELD_TYPES.get(name, str)):
+                raise TypeError(f"its {name} is a {type(value).__name__}")
+        return passage
+
     def number(self, passage_id: str) -> int | None:
         """Return the number of the passage with the given id, or None."""
         try:
@@ -83,9 +110,13 @@ class PassageStore:
 
     def sibling_range(self, chunk: int) -> range:
         """Return the numbers of the chunks of a chunk's passage."""
+        return self.chunks_of(int(self._chunks[chunk]["passage"]))
+
+    def chunks_of(self, passage: int) -> range:
+        """Return the numbers of a passage's chunks."""
         column = self._chunks["passage"][:-1]
-        passage = column[chunk]
-        return range(int(np.searchsorted(column, passage, "left")), int(np.searchsorted(column, passage, "right")))
+        key = column.dtype.type(passage)
+        return range(int(np.searchsorted(column, key, "left")), int(np.searchsorted(column, key, "right")))
 
     def chunk(self, number: int) -> Chunk:
         """Return the chunk of the given number, with its passage."""
@@ -99,6 +130,11 @@ class PassageStore:
 def corpus_digest(passage_ids: Iterable[str]) -> str:
     """Return the SHA-256 of the passages' ids in order: equal for equal corpora, whatever they were encoded with."""
     return hashlib.sha256("\n".join(passage_ids).encode("ascii")).hexdigest()
+
+
+def indexed_text(chunk: Chunk) -> str:
+    """Return what a chunk is found by: its passage's title and heading, and its text."""
+    return f"{chunk.passage.context}\n{chunk.text}"
 
 
 def write_passages(passages: Sequence[Passage], chunks: Iterable[Sequence[Chunk]], folder: Path) -> None:
@@ -128,20 +164,71 @@ def _write_lines(passages: Sequence[Passage], folder: Path) -> None:
 
 
 def check_passages(folder: Path) -> list[str]:
-    """Return what is wrong with the passages and offsets of a generation; an empty list when every quote holds."""
+    """Return what is wrong with the passages and offsets of a generation; an empty list when every quote holds.
+
+    A quote holds when its passage says what its id was made from, and when chunks, quotes and sentences are ranges of the
+    passage that leave out nothing but white space and part no word. Each passage is read once.
+    """
     store = PassageStore(folder)
+    damaged = store.damaged_tables()
+    if damaged:
+        return damaged
     found = []
     for number in range(store.passages):
-        passage = store.passage(number)
+        try:
+            passage = store.checked_passage(number)
+        except (ValueError, TypeError, KeyError) as error:
+            found.append(f"passage number {number} cannot be read: {error}")
+            continue
+        found += [f"passage {passage.id} {problem}" for problem in _passage_problems(passage)]
         if store.number(passage.id) != number:
             found.append(f"passage {passage.id} is not found by its id")
-    for number in range(store.chunks):
-        chunk = store.chunk(number)
-        size = len(chunk.passage.text)
-        if not 0 <= chunk.quote.start <= chunk.start < chunk.end <= chunk.quote.end <= size:
-            found.append(f"chunk {number} of passage {chunk.passage.id} has offsets outside its text")
-        elif any(not chunk.start <= s.start < s.end <= chunk.end for s in chunk.sentences):
-            found.append(f"chunk {number} of passage {chunk.passage.id} has a sentence outside it")
-        elif chunk.text != chunk.text.strip():
-            found.append(f"chunk {number} of passage {chunk.passage.id} does not start and end on a sentence border")
+        numbers = store.chunks_of(number)
+        chunks = [store.chunk(at) for at in numbers]
+        found += [f"chunk {at} of passage {passage.id} {problem}" for at, problem in _chunk_problems(numbers, chunks)]
+        if left_out(passage.text, Span(0, len(passage.text)), [Span(c.start, c.end) for c in chunks]):
+            found.append(f"passage {passage.id} has words that are in no chunk")
     return found
+
+
+def _passage_problems(passage: Passage) -> Iterator[str]:
+    if passage.id != passage_id(passage.source, passage.document, passage.title, passage.heading, passage.text):
+        yield "does not say what its id was made from: its words, heading, title, document or source were changed"
+    if not passage.text or not 0 <= passage.start < passage.end:
+        yield "is empty or has no place in its source"
+
+
+def _chunk_problems(numbers: range, chunks: Sequence[Chunk]) -> Iterator[tuple[int, str]]:
+    end = 0
+    for number, chunk in zip(numbers, chunks, strict=True):
+        text, whole = chunk.passage.text, Span(chunk.start, chunk.end)
+        spans = (whole, chunk.quote, *chunk.sentences)
+        if not 0 <= chunk.quote.start <= chunk.start < chunk.end <= chunk.quote.end <= len(text):
+            yield number, "has offsets outside its text"
+        elif chunk.start < end:
+            yield number, "overlaps the chunk before it"
+        elif any(not chunk.start <= s.start < s.end <= chunk.end for s in chunk.sentences):
+            yield number, "has a sentence outside it"
+        elif any(a.end > b.start for a, b in pairwise(chunk.sentences)):
+            yield number, "has sentences that overlap"
+        elif left_out(text, whole, chunk.sentences):
+            yield number, "has words that are in no sentence"
+        elif any(_parts_word(text, at) for span in spans for at in (span.start, span.end)):
+            yield number, "does not start and end on a sentence border: it parts a word"
+        elif any(trimmed(text, span) != span for span in spans):
+            yield number, "does not start and end on a sentence border"
+        end = chunk.end
+
+
+def left_out(text: str, whole: Span, parts: Iterable[Span]) -> bool:
+    """Say whether a range holds anything but white space outside its parts, which are in order."""
+    at = whole.start
+    for part in parts:
+        if text[at : part.start].strip():
+            return True
+        at = max(at, part.end)
+    return bool(text[at : whole.end].strip())
+
+
+def _parts_word(text: str, at: int) -> bool:
+    return 0 < at < len(text) and text[at - 1].isalnum() and text[at].isalnum()

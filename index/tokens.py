@@ -53,7 +53,7 @@ class TokenArm:
             self._chunk_starts = np.load(folder / CHUNK_TOKEN_STARTS, mmap_mode="r")
             self._sentence_starts = np.load(folder / SENTENCE_TOKENS, mmap_mode="r")
             self._mean = np.load(folder / MEAN)
-        except (OSError, ValueError) as error:
+        except (OSError, EOFError, ValueError) as error:
             raise TokenError(f"{folder} cannot be read as token vectors: {error}") from error
 
     @property
@@ -72,12 +72,13 @@ class TokenArm:
         return len(self._bits)
 
     def read_query(self, text: str, tokens: TokenVectors, weigh: Callable[[str], float]) -> QueryWords:
-        """Return the question's content words; ``weigh`` gives a word's weight before they are scaled to add up to 1."""
+        """Return the question's distinct content words; ``weigh`` gives their weights, which are scaled to add up to 1."""
         vectors = unit_rows(tokens.vectors - self._mean)
-        groups = [
-            (span, np.flatnonzero((tokens.starts >= span.start) & (tokens.starts < span.end))) for span in content_spans(text)
-        ]
-        groups = [(span, own) for span, own in groups if len(own)]
+        distinct: dict[str, Span] = {}
+        for span in content_spans(text):
+            distinct.setdefault(text[span.start : span.end].casefold(), span)
+        found = ((span, (tokens.starts >= span.start) & (tokens.starts < span.end)) for span in distinct.values())
+        groups = [(span, np.flatnonzero(own)) for span, own in found if own.any()]
         if not groups:  # nothing but function words: the question is one word to us
             groups = [(Span(0, len(text)), np.arange(len(vectors)))]
         weights = np.array([max(weigh(text[span.start : span.end]), 1e-6) for span, _ in groups], np.float32)

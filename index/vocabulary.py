@@ -156,14 +156,32 @@ def words_of(text: str) -> set[str]:
 
 def write_vocabulary(texts: Iterable[str], folder: Path) -> None:
     """Write the words of the texts, one text for each chunk: a line each with the count of chunks and the sound."""
+    counts, chunks = _count(texts)
+    lines = [f"{_FIRST_CELL}\t{chunks}\t-\n"]
+    lines += [f"{word}\t{count}\t{sound(word)}\n" for word, count in sorted(counts.items())]
+    (folder / VOCABULARY).write_text("".join(lines), encoding="utf-8", newline="\n")
+
+
+def _count(texts: Iterable[str]) -> tuple[Counter[str], int]:
     counts: Counter[str] = Counter()
     chunks = 0
     for text in texts:
         chunks += 1
         counts.update(words_of(text))
-    lines = [f"{_FIRST_CELL}\t{chunks}\t-\n"]
-    lines += [f"{word}\t{count}\t{sound(word)}\n" for word, count in sorted(counts.items())]
-    (folder / VOCABULARY).write_text("".join(lines), encoding="utf-8", newline="\n")
+    return counts, chunks
+
+
+def check_vocabulary(texts: Iterable[str], folder: Path) -> list[str]:
+    """Return where the vocabulary in a folder differs from the words of the texts it was made from."""
+    counts, chunks = _count(texts)
+    held = open_vocabulary(folder)
+    found = [f"the vocabulary counts {held.chunks} chunks, the index holds {chunks}"] if held.chunks != chunks else []
+    found += [f"the vocabulary holds {word!r}, which stands nowhere in the corpus" for word in held if word not in counts]
+    missing = sum(word not in held for word in counts)
+    wrong = sum(word in held and held.count(word) != count for word, count in counts.items())
+    if missing or wrong:
+        found.append(f"the vocabulary leaves out {missing} words of the corpus and miscounts {wrong}")
+    return found
 
 
 def open_vocabulary(folder: Path) -> Vocabulary:

@@ -61,10 +61,12 @@ class Wording:
 
     @property
     def searched_as(self) -> str | None:
-        """The corrected question followed by the medical names in brackets; None where the question stood as it was."""
+        """The corrected question, and in brackets the medical names searched for its lay words; None where it is as typed."""
         if not self.changes:
             return None
-        return f"{self.corrected} ({', '.join(self.expansions)})" if self.expansions else self.corrected
+        lay = (change for change in _outermost(self.changes) if change.kind == "lay")
+        names = dict.fromkeys(change.replacement.partition(", ")[0] for change in lay)
+        return f"{self.corrected} ({', '.join(names)})" if names else self.corrected
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ is in triage.py, evidence.py and policy.py.
 
 import secrets
 import time
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -60,6 +61,7 @@ class Answerer:
         """
         begun = time.perf_counter()
         check_question(question)
+        check_history(history)
         check_top_k(top_k)
         alert = triage(question)
         answer = self._blank(alert)
@@ -77,7 +79,7 @@ class Answerer:
             blank,
             status="answered",
             confidence=decision.confidence,
-            searched_as=said if said != question else None,
+            searched_as=said if said != unicodedata.normalize("NFKC", question) else None,
             quotes=quotes,
             suggestions=suggestions_from(near, quotes, question),
         )
@@ -158,6 +160,12 @@ def check_question(question: object) -> None:
         raise QuestionError(f"The question has {len(question):,} characters; at most {MAX_QUESTION:,} are read.")
     if has_lone_surrogates(question):
         raise QuestionError("The question holds characters that are not valid text (lone surrogates).")
+
+
+def check_history(history: Sequence[str]) -> None:
+    """Raise QuestionError unless every earlier question is text."""
+    if any(not isinstance(text, str) for text in history):
+        raise QuestionError("The earlier questions must be text.")
 
 
 def check_top_k(top_k: int) -> None:

@@ -1,4 +1,7 @@
-"""An encoder made of arithmetic: a text's vector counts the words of a fixed vocabulary, so every score is exact."""
+"""An encoder made of arithmetic: a text's vector counts the words of a fixed vocabulary, so every score is exact.
+
+A text's tokens are its words; the vector of a word is its own direction of the vocabulary, that of any other word zero.
+"""
 
 import hashlib
 import re
@@ -13,6 +16,8 @@ from index.encoder import (
     EncoderSpec,
     PassageInput,
     PassageVectors,
+    QueryVectors,
+    TokenVectors,
     Vectors,
     ignore_progress,
     unit_rows,
@@ -46,13 +51,16 @@ class WordEncoder:
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         return unit_rows(np.array([count(text) for text in texts], np.float32).reshape(-1, SPEC.dim))
 
+    def encode_query(self, text: str) -> QueryVectors:
+        return QueryVectors(self.encode_queries([text])[0], tokens_of(text))
+
     def encode_passages(
         self, inputs: Sequence[PassageInput], progress: Callable[[int], object] = ignore_progress
     ) -> PassageVectors:
         chunks = self.encode_queries([f"{item.context} {item.text}" for item in inputs])
         sentences = tuple(self.encode_queries([item.text[s.start : s.end] for s in item.sentences]) for item in inputs)
         progress(len(inputs))
-        return PassageVectors(chunks, sentences, 0)
+        return PassageVectors(chunks, sentences, 0, tuple(tokens_of(item.whole) for item in inputs))
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(text.split()) for text in texts]
@@ -62,6 +70,13 @@ def count(text: str) -> list[int]:
     """Return how often each word of the vocabulary stands in the text."""
     words = re.findall(r"[a-z]+", text.lower())
     return [words.count(word) for word in VOCABULARY]
+
+
+def tokens_of(text: str) -> TokenVectors:
+    """Return one token for each word of the text: where it starts, and its component of the vocabulary set to 1."""
+    found = [(match.start(), count(match.group())) for match in re.finditer(r"\w+", text)]
+    starts = np.array([start for start, _ in found], np.int64)
+    return TokenVectors(np.array([own for _, own in found], np.float32).reshape(-1, SPEC.dim), starts)
 
 
 def put_word_encoder(folder: Path) -> Encoder:

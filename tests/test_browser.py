@@ -25,6 +25,7 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 ASK = "What are the common causes of hip pain?"
 ALARM = "My back hurts, my groin is numb and I cannot control my bladder"
 FOREIGN = "What is the capital of France?"
+MISSPELT = "What can cause sciatca?"
 # The tree of an element without ids and without the white space between tags, which only the server's page has.
 SHAPE = """root => {
   const shape = node => node.nodeType === Node.TEXT_NODE
@@ -156,11 +157,25 @@ def test_back_from_a_passage_finds_the_answer_again(visited: Visit) -> None:
     assert visited.tab.locator(".composer").is_visible()
 
 
-def test_abstention_says_so_and_offers_starters(visited: Visit, server_url: str) -> None:
+def test_abstention_says_so_and_offers_what_is_covered(visited: Visit, server_url: str) -> None:
     turn = visited.ask(FOREIGN)
+    said = record(server_url, FOREIGN)
     assert turn.get_attribute("data-status") == "abstained"
-    assert turn.locator(".abstention").text_content() == record(server_url, FOREIGN)["message"]
-    assert visited.tab.locator(".starters").is_visible()
+    assert turn.locator(".abstention").text_content() == said["message"]
+    assert turn.locator(".advice").text_content() == said["advice"]
+    assert turn.locator(".topics li").all_text_contents() == said["topics"] != []
+    suggestions = turn.locator(".suggestions button")
+    assert suggestions.all_text_contents() == said["suggestions"] != []
+    assert visited.tab.locator(".starters").is_hidden()
+    suggestions.first.click()
+    visited.tab.wait_for_selector(".turn[data-status=answered]")
+    assert visited.tab.locator(".question").last.text_content() == said["suggestions"][0]
+
+
+def test_what_was_searched_for_is_shown(visited: Visit, server_url: str) -> None:
+    turn = visited.ask(MISSPELT)
+    expected = record(server_url, MISSPELT)["searched_as"]
+    assert turn.locator(".searched q").text_content() == expected == "What can cause sciatica?"
 
 
 def test_alarm_shows_the_card_first_and_the_sources_on_request(visited: Visit, server_url: str) -> None:
@@ -186,7 +201,7 @@ def test_starter_button_asks_its_question(visited: Visit) -> None:
     assert turn.locator(".question").text_content() == STARTERS[0]
 
 
-@pytest.mark.parametrize("question", [ASK, ALARM, FOREIGN])
+@pytest.mark.parametrize("question", [ASK, ALARM, FOREIGN, MISSPELT])
 def test_script_and_server_build_the_same_elements(chromium: Browser, server_url: str, question: str) -> None:
     shapes = []
     for script in (True, False):
@@ -240,13 +255,18 @@ def test_a_newer_question_overtakes_the_older_reply(scripted: Visit) -> None:
 def test_reply_becomes_text_even_when_it_is_hostile(scripted: Visit, server_url: str) -> None:
     payload = "<img src=x onerror=\"document.title='hit'\">"
     hostile = record(server_url, ASK)
+    hostile.update(searched_as=payload, message=payload, advice=payload, topics=[payload], suggestions=[payload])
     quote = hostile["quotes"][0]
     quote["text"] = f"🦴🦴 {payload} end"
     quote["highlights"] = [{"start": 3, "end": 3 + len(payload)}]
     quote["citation"].update(title=payload, heading=payload, url="javascript:alert(1)", permalink="//evil.example/passages/")
     quote["citation"]["references"] = [{"title": payload, "publisher": payload, "url": "javascript:alert(2)"}]
     scripted.tab.route("**/v1/ask", lambda route: route.fulfill(json=hostile))
-    first = scripted.ask(ASK).locator(".quote").first
+    turn = scripted.ask(ASK)
+    for part in (".searched q", ".abstention", ".advice", ".topics > li", ".suggestions button"):
+        assert turn.locator(part).text_content() == payload
+    assert turn.locator("img").count() == 0
+    first = turn.locator(".quote").first
     assert first.locator("blockquote").text_content() == quote["text"]
     assert first.locator("mark").text_content() == payload
     assert first.locator("img, a").count() == 0

@@ -13,6 +13,7 @@ import pytest
 
 from index.local import LocalIndex, verify_index
 from index.storage import current_generation
+from index.wording import Wording
 from qa.answerer import Answerer
 from tests.conftest import PROJECT, run_command
 
@@ -46,12 +47,25 @@ def test_ask_json_is_the_answer(starter_path: Path, answerer: Answerer) -> None:
     assert found == expected
 
 
+def test_ask_takes_earlier_questions_and_the_accepted_rate(starter_path: Path, starter: LocalIndex) -> None:
+    question, history = "what are its symptoms?", ["what is sciatica?", "what is paget's disease of bone?"]
+    earlier = [part for text in history for part in ("--history", text)]
+    options = [question, "--index", str(starter_path), "--json", *earlier, "--accepted-wrong", "0.4"]
+    found = json.loads(run_command("-m", "qa", *options).stdout)
+    expected = json.loads(json.dumps(Answerer(starter, accepted_wrong=0.4).ask(question, history).record()))
+    for record in (expected, found):
+        del record["id"], record["took_ms"]
+    assert found == expected
+    assert found["searched_as"].startswith("paget's disease bone: ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["", "--index", "{index}"], "The question is empty"),
         (["x" * 3000, "--index", "{index}"], "3,000 characters"),
         (["hip", "--index", "{index}", "--top-k", "0"], "1 to 20"),
+        (["hip", "--index", "{index}", "--accepted-wrong", "1"], "is 1.0; it must lie above 0 and below 1"),
         (["hip", "--index", "nowhere/at/all"], "there is no index at nowhere"),
     ],
 )
@@ -83,7 +97,8 @@ def test_build_reports_what_it_left_out(index: Path, tmp_path: Path) -> None:
     for name in ("empty.txt", "binary.txt", "bad.jsonl"):
         assert name in done.stderr
     assert verify_index(index) == []
-    assert LocalIndex.open(index).search("swimming", 1)[0].chunk.text.startswith("Gentle swimming")
+    (hit,) = LocalIndex.open(index).search(Wording.as_typed("swimming"), 1).hits
+    assert hit.chunk.text.startswith("Gentle swimming")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\x00\x01"])
@@ -168,6 +183,7 @@ def test_rollback_brings_the_one_before_back(index: Path, tmp_path: Path) -> Non
         (["--index", "nowhere/at/all", "--port", "0"], "there is no index at nowhere"),
         (["--index", "{index}", "--port", "99999"], "port: Input should be less than or equal to 65535"),
         (["--index", "{index}", "--port", "eighty"], "port: Input should be a valid integer"),
+        (["--index", "{index}", "--accepted-wrong", "0"], "accepted_wrong: Input should be greater than 0"),
         (["--index", "{index}", "--host", "no.such.host.invalid", "--port", "0"], "cannot listen on no.such.host.invalid"),
     ],
 )

@@ -8,7 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from benchmarks.dialogues import ARMS, KINDS, Dialogue, Searcher, load_dialogues, successes, unrelated
-from evaluate import load_dataset, open_or_build
+from evaluate import open_or_build
+from evaluation.dataset import load_dataset
 from index.local import LocalIndex
 from index.models import DEFAULT_MODEL
 from qa.conversation import CARRIED_WORDS, TURNS, WORD_CHARACTERS, Lean, Resolved, read_lean, resolve

@@ -9,7 +9,7 @@ from index.fusion import HYBRID
 from index.lexical import K1, B
 from index.local import CANDIDATES
 from qa.answerer import MAX_QUESTION
-from qa.policy import ANSWER_FROM
+from qa.policy import ACCEPTED_WRONG
 from server import Settings
 from tests.conftest import PROJECT, run_command
 from web.guard import MAX_BODY_BYTES
@@ -49,9 +49,10 @@ def test_every_route_is_in_the_readme(route: str) -> None:
     [
         (("-m", "index", "build"), ("--out", "--model", "--json")),
         (("-m", "index", "info"), ("--json",)),
-        (("-m", "qa"), ("--index", "--top-k", "--json")),
-        (("server.py",), ("--index", "--host", "--port")),
-        (("evaluate.py",), ("--retriever", "--split", "--run-out", "--json")),
+        (("-m", "index", "verify"), ("--source", "--json")),
+        (("-m", "qa"), ("--index", "--top-k", "--accepted-wrong", "--history", "--after-alert", "--json")),
+        (("server.py",), ("--index", "--host", "--port", "--accepted-wrong")),
+        (("evaluate.py",), ("--retriever", "--split", "--run-out", "--unanswerable", "--triage", "--json")),
     ],
 )
 def test_every_flag_is_there(command: tuple[str, ...], flags: tuple[str, ...]) -> None:
@@ -68,8 +69,11 @@ def test_figures_in_the_documents_are_those_of_the_code() -> None:
     assert f"at most {CHUNK_TOKENS} tokens" in RETRIEVAL
     assert f"{CANDIDATES} candidates" in RETRIEVAL
     assert f"k1 {K1}, b {B}" in RETRIEVAL
-    assert f"answers from {ANSWER_FROM} on" in RETRIEVAL
-    assert HYBRID.chunk == HYBRID.sentence == HYBRID.lexical
+    assert f"(default {ACCEPTED_WRONG * 100:g} %)" in RETRIEVAL
+    assert f"default {ACCEPTED_WRONG:g}" in README
+    weights = f"with weights {HYBRID.chunk:g}, {HYBRID.sentence:g} and {HYBRID.lexical:g}."
+    assert weights in " ".join(RETRIEVAL.split())
+    assert f"a fourth score of weight {HYBRID.words:g}" in " ".join(RETRIEVAL.split())
     assert f"{MAX_BODY_BYTES // 1024} KiB" in ARCHITECTURE
     assert f"{MAX_QUESTION:,} characters" in README
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import evaluate
-from evaluate import Dataset, DatasetError, Result, load_dataset, main, run_lines
+from evaluate import Result, main, run_lines
+from evaluation.dataset import Dataset, DatasetError, load_dataset
 from index.build import Collected, build_index
 from index.local import LocalIndex
 from index.storage import current_generation, read_manifest
@@ -124,11 +125,19 @@ def test_hybrid_beats_both_arms_on_the_seed_questions(
 ) -> None:
     # The starter index lies there too, so its encoder is taken again instead of exported anew.
     kept = ["--index-dir", str(starter_path.parent)]
-    arguments = [str(shared / "eval" / "seed"), *kept, "--json", str(tmp_path / "m.json")]
+    folder = shared / "eval" / "seed"
+    arguments = [str(folder), *kept, "--json", str(tmp_path / "m.json"), "--unanswerable", str(folder / "unanswerable.tsv")]
     assert main([*arguments, "--run-out", str(tmp_path / "run.txt")]) == 0
     record = json.loads((tmp_path / "m.json").read_text())
     ndcg = {name: result["measures"]["nDCG@10"] for name, result in record["results"].items()}
-    assert ndcg["hybrid"] >= 0.94
+    assert ndcg["hybrid"] >= 0.97
+    assert record["answers"]["queries"] == 45
+    assert record["answers"]["answer_at_3"] >= 0.95
+    assert record["answers"]["covered"] >= 0.85
+    assert record["answers"]["median_words"] <= 60
+    assert record["abstention"]["auroc"] >= 0.95
+    assert record["abstention"]["unanswerable_answered"] <= 0.1
+    assert record["abstention"]["answerable_answered"] >= 0.8
     assert ndcg["hybrid"] > max(ndcg["bm25"], ndcg["dense"])
     assert "seed, split test: 45 documents, 45 queries" in capsys.readouterr().out
     for name in ("bm25", "dense", "hybrid"):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from corpus.passage import Passage, Reference, Span, text_sha256
 from qa.answer import Alert, AlertSource, Answer, Citation, Disclaimer, IndexRef, Level, Quote, Reason
 from qa.answerer import QuestionError
-from qa.policy import ABSTENTION, DISCLAIMER
+from qa.policy import ABSTENTION, ADVICE, DISCLAIMER
 from web.guard import Guard, install_errors
 from web.pages import PHONES, STARTERS, blocks, context_url, phone_pieces, pieces, router, safe_url, static_files
 
@@ -42,7 +42,10 @@ ALERT = Alert(
     ("Call 112 or 911.", "Do not drive."),
     AlertSource("Red flags", "A Publisher", "https://example.org/flags"),
 )
-ANSWERED = Answer("a1", "answered", None, None, 0.875, (QUOTE,), DISCLAIMER, None, IndexRef("g1", "words", 1), 1.0)
+ANSWERED = Answer(
+    id="a1", status="answered", reason=None, message=None, advice=None, confidence=0.875, searched_as=None, quotes=(QUOTE,),
+    topics=(), suggestions=(), disclaimer=DISCLAIMER, alert=None, index=IndexRef("g1", "words", 1), took_ms=1.0,
+)  # fmt: skip
 ALERTED = replace(ANSWERED, status="alert", quotes=(), alert=ALERT)
 
 
@@ -209,11 +212,29 @@ def test_question_reaches_the_answerer_as_typed() -> None:
 
 @pytest.mark.parametrize("reason", sorted(ABSTENTION))
 def test_abstention_shows_its_fixed_sentence_and_the_starters(reason: Reason) -> None:
-    abstained = replace(ANSWERED, status="abstained", reason=reason, message=ABSTENTION[reason], quotes=())
-    page = asked(Shelf(abstained))
+    page = asked(Shelf(abstaining(reason)))
     assert page.one("p", class_="abstention").text == ABSTENTION[reason]
+    assert page.one("p", class_="advice").text == ADVICE[reason]
     assert not page.all("blockquote")
+    assert not page.all("ul", class_="topics")
     assert "hidden" not in page.one("form", class_="starters").attributes
+
+
+def test_topics_and_suggestions_are_shown_as_they_stand_in_place_of_the_starters() -> None:
+    headings = ("What helps a stiff hip?", 'Ice & "heat"')
+    page = asked(Shelf(replace(abstaining("not_covered"), topics=("The hip", "Bones & joints"), suggestions=headings)))
+    assert page.one("ul", class_="topics").text.split("\n") == ["", "The hip", "Bones & joints", ""]
+    form = page.one("form", class_="suggestions")
+    assert (form.attributes["method"], form.attributes["action"]) == ("post", "/#latest")
+    assert [button.text for button in page.all("button", name="question")][:2] == list(headings)
+    assert [button.attributes["value"] for button in page.all("button", name="question")][:2] == list(headings)
+    assert "hidden" in page.one("form", class_="starters").attributes
+
+
+def test_what_was_searched_for_is_said_where_it_is_not_the_question() -> None:
+    page = asked(Shelf(replace(ANSWERED, searched_as='sciatica <b>: "why?"')))
+    assert page.one("p", class_="searched").text == 'Also searched for: sciatica <b>: "why?"'
+    assert not asked(Shelf()).all("p", class_="searched")
 
 
 @pytest.mark.parametrize("level", ["emergency", "urgent", "crisis"])
@@ -322,8 +343,15 @@ def poisoned() -> Shelf:
     )  # fmt: skip
     alert = Alert("urgent", PAYLOAD, PAYLOAD, (PAYLOAD,), AlertSource(PAYLOAD, PAYLOAD, "javascript:alert(5)"))
     quote = Quote(1, PAYLOAD, 1.0, (Span(3, 20),), cited)
-    answer = replace(ANSWERED, quotes=(quote,), alert=alert, disclaimer=Disclaimer("1", PAYLOAD))
+    answer = replace(
+        ANSWERED, quotes=(quote,), alert=alert, disclaimer=Disclaimer("1", PAYLOAD), searched_as=PAYLOAD, message=PAYLOAD,
+        advice=PAYLOAD, topics=(PAYLOAD,), suggestions=(PAYLOAD,),
+    )  # fmt: skip
     return Shelf(answer, (replace(passage, id=PAYLOAD + "x"), passage, replace(passage, id=PAYLOAD)))
+
+
+def abstaining(reason: Reason) -> Answer:
+    return replace(ANSWERED, status="abstained", reason=reason, message=ABSTENTION[reason], advice=ADVICE[reason], quotes=())
 
 
 def pages_of(shelf: Shelf) -> list[Page]:
@@ -340,6 +368,9 @@ def test_payloads_stay_text_in_every_field() -> None:
     _, answered, passage, _ = pages_of(poisoned())
     assert answered.one("blockquote").text == PAYLOAD
     assert answered.one("h2", class_="question").text == PAYLOAD
+    assert answered.one("q").text == answered.one("p", class_="advice").text == PAYLOAD
+    assert PAYLOAD in answered.one("ul", class_="topics").text
+    assert answered.all("button", name="question")[0].attributes["value"] == PAYLOAD
     assert passage.one("div", class_="text").text == PAYLOAD
     assert passage.one("div", class_="text").attributes["lang"] == PAYLOAD
     assert "49" not in answered.one("main").text

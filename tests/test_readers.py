@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import json
+import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
@@ -523,3 +524,13 @@ def test_title_and_heading_make_the_context() -> None:
     found = passages(read_markdown(SourceFile("a.md", text)))
     assert [item.context for item in found] == ["Hips", "Hips", "Hips. Pain", "Hips. Pain > At night"]
     assert unicodedata.is_normalized("NFC", "".join(item.context for item in found))
+
+
+def test_a_file_name_that_is_no_text_is_named_and_the_others_are_read(tmp_path: Path) -> None:
+    (tmp_path / "good.txt").write_text(GOOD, encoding="utf-8")
+    (tmp_path / os.fsdecode(b"bad\xff.txt")).write_text(GOOD, encoding="utf-8")
+    refused, read = list(read_sources([tmp_path]))
+    assert isinstance(refused, Unreadable)
+    assert (refused.source, refused.reason) == ("bad\\udcff.txt", "its name is not UTF-8 text; rename it")
+    assert isinstance(read, Passage)
+    assert read.source == "good.txt"

@@ -23,8 +23,9 @@ from starlette.testclient import TestClient
 
 from index.local import LocalIndex
 from index.storage import current_generation
-from qa.policy import DISCLAIMER
-from server import listen
+from index.wording import Wording
+from qa.policy import ACCEPTED_WRONG, ADVICE, DISCLAIMER
+from server import listen, read_settings
 from tests.conftest import PROJECT, free_port, running_server
 from web.rest import create_app
 
@@ -40,7 +41,8 @@ def client(server_url: str) -> Iterator[httpx.Client]:
 def generated_questions(index: LocalIndex, count: int) -> list[str]:
     """Return questions made of the corpus's headings and of runs of its words, in a fixed random order."""
     generator = random.Random(20)
-    passages = list({hit.chunk.passage.id: hit.chunk.passage for hit in index.search("hip back pain", 400)}.values())
+    hits = index.search(Wording.as_typed("hip back pain"), 400).hits
+    passages = list({hit.chunk.passage.id: hit.chunk.passage for hit in hits}.values())
     questions = [passage.heading for passage in passages]
     for passage in passages:
         words = passage.text.split()
@@ -93,7 +95,10 @@ def test_the_answer_has_the_fixed_shape(client: httpx.Client) -> None:
 def test_abstention_and_alert_are_answers_too(client: httpx.Client) -> None:
     declined = client.post("/v1/ask", json={"question": "what is the capital of Mongolia?"})
     assert declined.status_code == 200
-    assert (declined.json()["status"], declined.json()["quotes"]) == ("abstained", [])
+    record = declined.json()
+    assert (record["status"], record["quotes"]) == ("abstained", [])
+    assert record["advice"] == ADVICE[record["reason"]]
+    assert len(record["topics"]) == len(record["suggestions"]) == 3
     body = {"question": "my back hurts and i wet myself and my crotch is numb"}
     alert = client.post("/v1/ask", json=body).json()
     assert (alert["status"], alert["quotes"]) == ("alert", [])
@@ -144,6 +149,14 @@ def test_text_that_is_no_text_gets_problem_details(client: httpx.Client, body: b
     response = client.post("/v1/ask", content=body, headers={"content-type": "application/json"})
     assert response.status_code in (400, 422)
     check_problem(response, response.status_code, "")
+
+
+def test_a_follow_up_is_resolved_from_the_history_sent(client: httpx.Client) -> None:
+    body = {"question": "what are its symptoms?", "history": ["what is paget's disease of bone?"]}
+    answer = client.post("/v1/ask", json=body).json()
+    assert answer["searched_as"] == "paget's disease bone: what are its symptoms?"
+    assert answer["quotes"][0]["citation"]["title"] == "Paget's disease of bone"
+    assert client.post("/v1/ask", json={"question": "what are its symptoms?"}).json()["searched_as"] is None
 
 
 def test_unknown_fields_are_ignored(client: httpx.Client) -> None:
@@ -208,7 +221,7 @@ def test_search_returns_both_arms_without_judgment(client: httpx.Client) -> None
 
 
 def test_a_passage_is_given_whole(client: httpx.Client, starter: LocalIndex) -> None:
-    passage = starter.search(QUESTION, 1)[0].chunk.passage
+    passage = starter.search(Wording.as_typed(QUESTION), 1).hits[0].chunk.passage
     record = client.get(f"/v1/passages/{passage.id}").json()
     assert record["text"] == passage.text
     assert record["sha256"] == hashlib.sha256(passage.text.encode()).hexdigest()
@@ -291,6 +304,14 @@ def test_settings_come_from_the_environment(starter_path: Path, tmp_path: Path, 
     finally:
         process.kill()
         process.wait()
+
+
+def test_arguments_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CITEWELL_ACCEPTED_WRONG", raising=False)
+    assert read_settings([]).accepted_wrong == ACCEPTED_WRONG
+    monkeypatch.setenv("CITEWELL_ACCEPTED_WRONG", "0.2")
+    assert read_settings([]).accepted_wrong == 0.2
+    assert read_settings(["--accepted-wrong", "0.1"]).accepted_wrong == 0.1
 
 
 def test_questions_never_reach_the_log(starter_path: Path, tmp_path: Path) -> None:

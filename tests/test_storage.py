@@ -25,6 +25,7 @@ from index.storage import (
     read_manifest,
     rollback,
 )
+from index.wording import Wording
 from tests.fakes import put_word_encoder
 
 PutEncoder = Callable[[Path], Encoder]
@@ -35,10 +36,21 @@ def collected(folder: Path, *lines: str) -> Collected:
     return Collected(tuple(p for p in read_sources([folder / "texts.txt"]) if isinstance(p, Passage)), (), ())
 
 
+LINES = ("Ice can ease a sore hip.", "Heat can ease a stiff back. Do not sleep on a heat pad.")
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory, real_encoder: PutEncoder) -> Path:
+    """An index built once with the real encoder, which no test changes."""
+    folder = tmp_path_factory.mktemp("pristine")
+    build_index(collected(folder, *LINES), folder / "index", real_encoder)
+    return folder / "index"
+
+
 @pytest.fixture
-def built(tmp_path: Path, real_encoder: PutEncoder) -> Path:
-    lines = ("Ice can ease a sore hip.", "Heat can ease a stiff back. Do not sleep on a heat pad.")
-    build_index(collected(tmp_path, *lines), tmp_path / "index", real_encoder)
+def built(tmp_path: Path, pristine: Path) -> Path:
+    """A copy of the index that a test may change."""
+    shutil.copytree(pristine, tmp_path / "index")
     return tmp_path / "index"
 
 
@@ -154,7 +166,7 @@ def test_there_may_be_nothing_to_roll_back_to(built: Path, tmp_path: Path) -> No
 def test_a_copied_generation_serves_by_itself(built: Path, tmp_path: Path) -> None:
     shutil.copytree(current_generation(built), tmp_path / "elsewhere")
     shutil.rmtree(built)
-    (hit, *_) = LocalIndex.open(tmp_path / "elsewhere").search("what eases a sore hip?", 1)
+    (hit,) = LocalIndex.open(tmp_path / "elsewhere").search(Wording.as_typed("what eases a sore hip?"), 1).hits
     assert hit.chunk.text == "Ice can ease a sore hip."
 
 
@@ -205,8 +217,7 @@ def test_offsets_that_do_not_hold_are_named(built: Path) -> None:
 
 def test_ids_are_the_same_after_a_rebuild(built: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
-    lines = (tmp_path / "texts.txt").read_text().split("\n")
-    build_index(collected(tmp_path, "A new first line about nerves.", *lines), again, put_word_encoder)
+    build_index(collected(tmp_path, "A new first line about nerves.", *LINES), again, put_word_encoder)
     old = {json.loads(line)["id"] for line in (current_generation(built) / "passages.jsonl").read_text().splitlines()}
     new = {json.loads(line)["id"] for line in (current_generation(again) / "passages.jsonl").read_text().splitlines()}
     assert old < new
