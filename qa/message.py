@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 _APOSTROPHES = re.compile(r"['’‘`´ʼ′]")
-_SOFT_BREAK = re.compile(r"\n(?=\s*[a-z])(?<!\n\n)")  # a line that goes on in small letters goes on with the sentence
+_SOFT_BREAK = re.compile(r"(?<=,)\n|\n(?=\s*[a-z])(?<!\n\n)")  # after a comma or before small letters the sentence goes on
 _LONG_RUN = re.compile(r"([^\W\d_])\1{2,}")
 _PIECE = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+|[.!?;\n]+|(?<!\w)[-‐‑–—]+|[-‐‑–—]+(?!\w)|[–—,:()\[\]&/]")
 _NUMBERS = "_ one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
 _LOST_G = (
-    "noth bleed breath burn catch com cough die do dy end feel get gett giv go hav hurt kill las li limp liv los ly mak mov not pee "
-    "runn say sitt sleep stand suffer swell tak talk think tingl try walk want wee"
+    "noth bleed breath burn catch com cough die do dy end feel get gett giv go hav hurt kill las li limp liv los ly mak mov not "
+    "pee runn say sitt sleep stand suffer swell tak talk think tingl try walk want wee"
 ).split()
 SAME_WORD = {
     **{f"{stem}in": f"{stem}ing" for stem in _LOST_G},

@@ -21,7 +21,7 @@ _MOST_PARTS = 3
 _COMMON_NUMBERS = 200  # from nought; ages, doses and temperatures
 _MOST_MET = 16384  # words of messages that are remembered
 _LIKELY_SLIP = 5  # letters from which a slip is likelier than words run together
-_SHORT_PARTS = frozenset("a ah i im in on is it its to of my me he we so no if or at as by be am up do go an us".split())
+_SHORT_PARTS = frozenset("a ah i im in on is it its to of my me he we so no if or at as by be am up do go an us yr".split())
 
 
 class Vocabulary:
@@ -48,7 +48,7 @@ class Vocabulary:
         self._noise = noise
         known = self._words | fillers | ordinary | SAME_WORD.keys()
         self._parts = frozenset(word for word in known if len(word) > 2) | _SHORT_PARTS
-        aliases = [alias for alias in SAME_WORD if len(alias) >= _LONG_FILLER]
+        aliases = [alias for alias in SAME_WORD if len(alias) >= _LONG_WORD]
         self._aliases, self._long_fillers = frozenset(aliases), frozenset(w for w in fillers if len(w) >= _LONG_FILLER)
         stems = [stem for stem in self._stems if len(stem) >= _LONG_WORD]
         self._whole = frozenset(stems)
@@ -112,9 +112,13 @@ class Vocabulary:
         known = word in self._words or word in self._lookalikes or word in SAME_WORD
         if known or not 2 < len(word) <= _LONGEST or not word.isalpha():
             return (word,)
-        if self._is_plain_pair(word) and not any(_same_letters(word, near) for near in self._misspelt(word)):
+        if word.endswith("in") and f"{word}g" in self._words:
+            return (f"{word}g",)
+        likely = any(len(near) >= _FREE_FIRST_LETTER or _same_letters(word, near) for near in self._misspelt(word))
+        if self._is_plain_pair(word) and not likely:
             return self._cut(word, 2)
-        if alias := min(self._near(word) & self._aliases, default=None):
+        alias = max(sorted(self._near(word) & self._aliases), key=len, default="")
+        if len(alias) >= _LONG_FILLER:
             return (alias,)
         if len(word) >= _LIKELY_SLIP and self._misspelt(word):
             return (word,)
@@ -122,7 +126,7 @@ class Vocabulary:
             found = self._cut(word, count)
             if any(len(part) > 2 for part in found) or (found and "no" not in found):
                 return found
-        return (word,)
+        return (alias or word,)
 
     def _is_plain_pair(self, word: str) -> bool:
         cuts = ((word[:size], word[size:]) for size in range(1, len(word)))

@@ -256,6 +256,9 @@ def test_a_bracketed_choice_stands_for_one_phrase_each() -> None:
         ("bladdder", ("bladdder",)),
         ("honestly", ()),
         ("camnot", ("cannot",)),
+        ("holdin", ("holding",)),
+        ("grandso", ("grandso",)),
+        ("thisah", ("this", "ah")),
         ("zzzz", ("zzzz",)),
     ],
 )
@@ -275,6 +278,14 @@ def test_words_run_together_are_parted_where_their_parts_are_known(word: str, pa
         ("I can't, like, feel anything, you know, between my legs", "emergency"),
         ("no fever\nback pain\nlost control of my bladder", "emergency"),
         ("three weeks after the operation I am suddenly short of breath", "emergency"),
+        ("no fever, no weight loss, no night pain, my back aches", "none"),
+        ("limping? no she isn't, my daughter of six runs about", "none"),
+        ("limping? no idea why, my daughter of six limps", "urgent"),
+        ("my son,\n5 years old, has a limp", "urgent"),
+        ("some idiot T-boned us and my back hurts", "emergency"),
+        ("one side of her face has gone numb", "emergency"),
+        ("ah cannae feel ma bum, it's deid", "emergency"),
+        ("my wee lad fell in the mud, where do I wash him?", "none"),
     ],
 )
 def test_claims_answers_and_asides_are_understood(text: str, expected: str) -> None:
