@@ -125,8 +125,10 @@ class Phrasebook:
         filled = 0
         for key, places in line.index.items():
             if entry := entry_of(key):
-                known.append((entry, places))
-                filled |= entry[0]
+                if entry[0]:
+                    filled |= entry[0]
+                if entry[1] or entry[2]:
+                    known.append((entry, places))
         reached = _Reached()
         for entry, places in known:
             reached.through(entry, places, filled)
