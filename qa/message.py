@@ -122,6 +122,11 @@ def normal_word(text: str) -> str:
     return SAME_WORD.get(word, word)
 
 
+def shortened(word: str) -> str:
+    """Return a word with every run of three or more of a letter as one letter: "sooo" is "so"."""
+    return _LONG_RUN.sub(r"\1", word)
+
+
 def _whole(word: str) -> tuple[str, ...]:
     return (word,)
 
@@ -154,11 +159,13 @@ def _opens_segment(tokens: list[Token], openers: list[str]) -> bool:
 
 def _pieces(text: str, parts_of: Callable[[str], tuple[str, ...]]) -> list[str]:
     """Return words and punctuation marks; marks are single strings that start with a non-alphanumeric character."""
-    plain = _SOFT_BREAK.sub(" , ", unicodedata.normalize("NFKC", text)).casefold()
+    plain = unicodedata.normalize("NFKC", text)
+    if "\n" in plain:
+        plain = _SOFT_BREAK.sub(" , ", plain)
+    plain = plain.casefold()
     if not plain.isascii():
         plain = "".join(c for c in plain if unicodedata.category(c) != "Cf")
-    plain = _LONG_RUN.sub(r"\1", _APOSTROPHES.sub("", plain))
-    return [SAME_WORD.get(part, part) for piece in _PIECE.findall(plain) for part in parts_of(piece)]
+    return [SAME_WORD.get(part, part) for piece in _PIECE.findall(_APOSTROPHES.sub("", plain)) for part in parts_of(piece)]
 
 
 def _joined(pieces: list[str]) -> list[str]:

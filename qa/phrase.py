@@ -151,14 +151,6 @@ class Phrasebook:
                         heappush(ranks, new)
         return found
 
-    def search_all(self, lines: Iterable["Line"]) -> dict[str, list[Span]]:
-        """Return where each list occurs in any of the lines."""
-        found: dict[str, list[Span]] = {}
-        for line in lines:
-            for name, spans in self.search(line).items():
-                found.setdefault(name, []).extend(spans)
-        return found
-
 
 class _Reached:
     """By rank of their list: where keys occur that are phrases by themselves, and the phrases that may occur."""
@@ -262,14 +254,14 @@ def _key(word: str) -> str:
 
 @dataclass(slots=True)
 class Line:
-    """The words of one clause: where each key begins, and the words a "+" may not reach across.
+    """Words of a message: where each key begins, where each word's clause ends, and the words a "+" may not reach across.
 
-    Words are counted from the start of the message; ``end`` is the number of the word after the last. ``free`` says how many
-    words that mean nothing follow each word: a phrase may pass over them. ``barriers`` is a set of words, written as a
-    whole number like the places of a Span.
+    Words are counted from the start of the message; ``ends`` gives for each the number of the word after the last of its
+    clause: no phrase goes on beyond. ``free`` says how many words that mean nothing follow each word: a phrase may pass
+    over them. ``barriers`` is a set of words, written as a whole number like the places of a Span.
     """
 
-    end: int
+    ends: Sequence[int]
     free: Sequence[int]
     barriers: int = 0
     index: dict[str, Starts] = field(default_factory=dict)
@@ -292,7 +284,7 @@ class Line:
 
     def _part(self, part: tuple[Item, ...]) -> list[Span]:
         spans = [span for found in self._starts(part[0]).values() for span in found]
-        free, end = self.free, self.end
+        free, ends = self.free, self.ends
         for item in part[1:]:
             if not spans:
                 break
@@ -301,7 +293,7 @@ class Line:
             spans = [
                 Span(a.start, b.end, a.places | b.places)
                 for a in spans
-                for place in range(a.end + 1, min(a.end + max(reach, free[a.end]) + 2, end))
+                for place in range(a.end + 1, min(a.end + max(reach, free[a.end]) + 2, ends[a.end]))
                 if place in starts
                 for b in starts[place]
             ]
@@ -324,14 +316,14 @@ class Line:
         first = max(0, span.start - 3 * NEAR)  # a match is at most some words long; the distance is checked below
         return [
             b
-            for place in range(first, min(span.end + NEAR + 2, self.end))
+            for place in range(first, min(span.end + NEAR + 2, self.ends[span.end]))
             if place in others
             for b in others[place]
             if self._together(span, b)
         ]
 
     def _together(self, a: Span, b: Span) -> bool:
-        if a.places & b.places:
+        if a.places & b.places or self.ends[a.start] != self.ends[b.start]:
             return False
         left, right = (a, b) if a.start <= b.start else (b, a)
         between = right.start - left.end - 1

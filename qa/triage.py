@@ -16,6 +16,8 @@ from qa.phrase import Line, Span, Starts
 
 URGENCY: tuple[Level, ...] = ("emergency", "crisis", "urgent")
 _PASSED_OVER = 2  # words that mean nothing ("um", "honestly") which may stand between two words of a phrase
+_MANY = 512  # words of a message whose matches are made once for all
+_EVERY_WORD = tuple((Span(place, place, 1 << place),) for place in range(_MANY))
 _NO_KEYS: frozenset[str] = frozenset()
 
 
@@ -30,27 +32,28 @@ def matching_families(question: str) -> tuple[Family, ...]:
     rules = load_rules()
     message = read(question, rules.vocabulary.parts_of)
     keys = [rules.vocabulary.keys_of(token.word) for token in message.tokens]
-    lines = _sentences(message, keys, rules)
-    found = _find_concepts(message, keys, rules.masks.search_all(lines), rules)
+    words = _sentences(message, keys, rules)
+    found = _find_concepts(message, keys, rules.masks.search(words), rules)
     likely = [family for family in rules.families if family.could_match(found.keys())]
     if not likely:
         return ()
-    present = _asserted(message, lines, found, rules)
+    present = _asserted(message, words, found, rules)
     matching = [family for family in likely if family.could_match(present) and not family.unless & present]
     return tuple(sorted(matching, key=lambda family: URGENCY.index(family.alert.level)))
 
 
-def _asserted(message: Message, lines: list[Line], found: dict[str, list[Span]], rules: Rules) -> set[str]:
+def _asserted(message: Message, words: Line, found: dict[str, list[Span]], rules: Rules) -> set[str]:
     """Return the names of the concepts found that the message says to be so."""
-    hits: dict[str, list[Span]] = {name: [] for name in rules.language.names} | rules.language.search_all(lines)
+    hits: dict[str, list[Span]] = {name: [] for name in rules.language.names} | rules.language.search(words)
     reading = assess(message, hits, {span.places for spans in found.values() for span in spans})
     return {name for name, spans in found.items() if any(reading.holds(s.places, rules.kinds[name]) for s in spans)}
 
 
-def _sentences(message: Message, keys: list[frozenset[str]], rules: Rules) -> list[Line]:
-    """Return the sentences with every word, for the language lists."""
+def _sentences(message: Message, keys: list[frozenset[str]], rules: Rules) -> Line:
+    """Return every word by sentences, for the language lists."""
     free = _free([token.word in rules.asides for token in message.tokens])
-    return _lines([token.sentence for token in message.tokens], keys, range(len(keys)), free, 0)
+    places = range(len(keys))
+    return Line(_ends([token.sentence for token in message.tokens]), free, 0, _index(places, keys, places))
 
 
 def _find_concepts(
@@ -62,7 +65,15 @@ def _find_concepts(
     barriers = sum(1 << rank for rank, i in enumerate(places) if elsewhere >> i & 1) if elsewhere else 0
     free = _free([rules.telling.isdisjoint(keys[i]) for i in places])
     seen = [_NO_KEYS if figures >> i & 1 else keys[i] for i in places]
-    return rules.phrases.search_all(_lines([message.tokens[i].clause for i in places], seen, places, free, barriers))
+    ends = _ends([message.tokens[i].clause for i in places])
+    found: dict[str, list[Span]] = {}
+    begin = 0
+    while begin < len(ends):  # clause by clause, so that fewer phrases seem to have all their words
+        line = Line(ends, free, barriers, _index(range(begin, ends[begin]), seen, places))
+        for name, spans in rules.phrases.search(line).items():
+            found.setdefault(name, []).extend(spans)
+        begin = ends[begin]
+    return found
 
 
 def _union(spans: Iterable[Span]) -> int:
@@ -81,19 +92,25 @@ def _free(idle: list[bool]) -> list[int]:
     return free
 
 
-def _lines(groups: list[int], keys: list[frozenset[str]], places: Sequence[int], free: list[int], barriers: int) -> list[Line]:
-    """Part words into lines by the number of their group; a span's ends count these words, its places the message's."""
-    lines: list[Line] = []
-    for _, ranks in groupby(range(len(groups)), groups.__getitem__):
-        run = list(ranks)
-        index: dict[str, Starts] = {}
-        for rank in run:
-            if keys[rank]:
-                spans = (Span(rank, rank, 1 << places[rank]),)
-                for key in keys[rank]:
-                    if key in index:
-                        index[key][rank] = spans
-                    else:
-                        index[key] = {rank: spans}
-        lines.append(Line(run[-1] + 1, free, barriers, index))
-    return lines
+def _ends(groups: list[int]) -> list[int]:
+    """Return for each word the number of the word after the last of its group."""
+    ends: list[int] = []
+    for _, group in groupby(groups):
+        size = len(list(group))
+        ends += [len(ends) + size] * size
+    return ends
+
+
+def _index(ranks: Iterable[int], keys: Sequence[frozenset[str]], places: Sequence[int]) -> dict[str, Starts]:
+    """File words under their keys; a span's ends are ranks among the words searched, its places those of the message."""
+    index: dict[str, Starts] = {}
+    for rank in ranks:
+        if keys[rank]:
+            place = places[rank]
+            spans = _EVERY_WORD[rank] if place == rank < _MANY else (Span(rank, rank, 1 << place),)
+            for key in keys[rank]:
+                if key in index:
+                    index[key][rank] = spans
+                else:
+                    index[key] = {rank: spans}
+    return index

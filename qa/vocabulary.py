@@ -7,7 +7,7 @@ knows is parted where its parts are known: ``mylegs`` is ``my legs``. ``lookalik
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
-from qa.message import SAME_WORD
+from qa.message import SAME_WORD, shortened
 from qa.phrase import Phrase
 
 Value = TypeVar("Value")
@@ -54,6 +54,7 @@ class Vocabulary:
         self._whole = frozenset(stems)
         self._slips = _shortened({*self._words, *aliases, *self._long_fillers, *stems})
         self._stem_slips = _shortened(stem for stem in stems if len(stem) >= _LONG_STEM)
+        self._stem_starts = frozenset(form[:3] for form in self._stem_slips)
         self._near = _Memory(self._find_near, ()).__getitem__
         self._misspelt = _Memory(self._find_slips, ()).__getitem__
         words = [*filter(str.isalpha, known | lookalikes), *map(str, range(_COMMON_NUMBERS))]
@@ -95,7 +96,8 @@ class Vocabulary:
     def _find_slips(self, word: str) -> set[str]:
         slips = self._near(word)
         found = (slips & self._words) | {f"{stem}*" for stem in slips & self._whole}
-        for size in range(_LONG_STEM - 1, len(word)):
+        starts = {word[:3], word[1:4], word[0] + word[2:4], word[:2] + word[3:4]}  # of any of its forms
+        for size in range(_LONG_STEM - 1, 0 if starts.isdisjoint(self._stem_starts) else len(word)):
             head = word[:size]
             found |= {f"{stem}*" for stem in _neighbours(head, self._stem_slips) if is_slip(head, stem)}
         likeliest = {near for near in found if len(near) >= _LONG_WORD and _same_letters(word, near)}
@@ -107,6 +109,7 @@ class Vocabulary:
         A word that is never read gives none. A long word that could be both is a slip, unless it is a word of the rules and
         one of the smallest words.
         """
+        word = word if word in self._words else shortened(word)
         if word in self._noise:
             return ()
         known = word in self._words or word in self._lookalikes or word in SAME_WORD
