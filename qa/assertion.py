@@ -6,7 +6,7 @@ stretch of words is marked. Which words do the marking is data: the ``[language]
 not parsed; when a stretch is in doubt it is left unmarked, so the more urgent reading holds.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
@@ -43,6 +43,7 @@ _DENIAL_REACH = 10  # words one negation may govern in its own segment; NegEx (C
 _LIST_ITEM = 8  # words of one item of a list that a negation governs
 _LIST_ITEMS = 12  # items of such a list
 _SUPPOSED_REACH = 30
+_NOT_SO = frozenset({"isnt", "arent", "doesnt", "dont", "didnt", "hasnt", "havent", "wasnt", "not"})
 _ANSWERED_NO = frozenset({"no", "none", "nope", "nil", "negative"})
 
 
@@ -64,13 +65,13 @@ class Reading:
         return not against & places
 
 
-def assess(message: Message, hits: Hits, spent: int) -> Reading:
-    """Mark the places of a message that assert nothing; negators at ``spent`` places belong to a symptom's own name.
+def assess(message: Message, hits: Hits, symptoms: Collection[int]) -> Reading:
+    """Mark the places of a message that assert nothing; a negator within a symptom belongs to the symptom's own name.
 
-    Sets of places that leave or enter this module are whole numbers: bit n stands for place n.
+    ``symptoms`` are the places of each that was found. Sets of places that leave or enter this module are whole numbers:
+    bit n stands for place n.
     """
-    taken = {place for place in range(len(message.tokens)) if spent >> place & 1}
-    unsaid = _denied(message, hits, taken) | _supposed(message, hits) | _topics(message, hits)
+    unsaid = _denied(message, hits, symptoms) | _supposed(message, hits) | _topics(message, hits)
     past, months_past = _past(message, hits)
     return Reading(_as_bits(unsaid), _as_bits(past), _as_bits(months_past))
 
@@ -92,21 +93,28 @@ def _groups(numbers: Iterable[int]) -> dict[int, list[int]]:
     return {number: list(places) for number, places in groupby(range(len(in_order)), in_order.__getitem__)}
 
 
-def _denied(message: Message, hits: Hits, spent: set[int]) -> set[int]:
-    harmless = _places(hits, "harmless_negations") | spent
+def _denied(message: Message, hits: Hits, symptoms: Collection[int]) -> set[int]:
+    harmless = _places(hits, "harmless_negations")
     lists = _List(message, hits)
     denied: set[int] = set()
-    for span in hits["negators"]:
-        if harmless.isdisjoint(range(span.start, span.end + 1)):
-            denied.update(lists.scope(span.end))
-    for span in hits["denials_after"]:
-        if spent.isdisjoint(range(span.start, span.end + 1)):
+    for span in sorted(hits["negators"] + hits["denials_after"]):
+        places = range(span.start, span.end + 1)
+        if _is_named(span, symptoms, denied):
+            continue
+        if span in hits["denials_after"]:
             denied.update(lists.before(span.start))
-    for segment, places in lists.segments.items():
-        before = lists.segments.get(segment - 1, [])
-        if len(places) == 1 and message.tokens[places[0]].word in _ANSWERED_NO and len(before) <= _LIST_ITEM:
-            denied.update(before)
-    return denied | _answered_no(message)
+        if span in hits["negators"] and harmless.isdisjoint(places):
+            denied.update(lists.scope(span.end))
+    return denied | _answered_no(message) | lists.asked_and_denied()
+
+
+def _is_named(span: Span, symptoms: Collection[int], denied: set[int]) -> bool:
+    """Tell whether a denial is part of the name of a symptom that no earlier denial governs: "cannot", "no feeling"."""
+    own = [places for places in symptoms if places & span.places]
+    if not own:
+        return False
+    before = _as_bits(denied)
+    return any(not places & before for places in own)
 
 
 def _answered_no(message: Message) -> set[int]:
@@ -159,6 +167,17 @@ class _List:
                 if self._message.tokens[place].word in SUBJECTS:
                     break
         return behind
+
+    def asked_and_denied(self) -> set[int]:
+        """Return the short questions that are answered no at once: "Any numbness? No." and "Limping? No he isn't."."""
+        denied: set[int] = set()
+        for segment, places in self.segments.items():
+            words = [self._message.tokens[place].word for place in places]
+            before = self.segments.get(segment - 1, [])
+            answers = words[0] in _ANSWERED_NO and (len(words) == 1 or not _NOT_SO.isdisjoint(words[1:4]))
+            if answers and len(before) <= _LIST_ITEM:
+                denied.update(before)
+        return denied
 
     def _list_goes_on(self, segment: int, sentence: int) -> bool:
         run: list[int] = []

@@ -19,7 +19,7 @@ _LONG_RUN = re.compile(r"([^\W\d_])\1{2,}")
 _PIECE = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+|[.!?;\n]+|(?<!\w)[-‐‑–—]+|[-‐‑–—]+(?!\w)|[–—,:()\[\]&/]")
 _NUMBERS = "_ one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
 _LOST_G = (
-    "noth bleed breath burn com cough die do dy end feel get gett giv go hav hurt kill las li limp liv los ly mak mov not pee "
+    "noth bleed breath burn catch com cough die do dy end feel get gett giv go hav hurt kill las li limp liv los ly mak mov not pee "
     "runn say sitt sleep stand suffer swell tak talk think tingl try walk want wee"
 ).split()
 SAME_WORD = {
@@ -32,6 +32,11 @@ SAME_WORD = {
     "canot": "cant",
     "cannnot": "cant",
     "cnat": "cant",
+    "cyaan": "cant",
+    "cyan": "cant",
+    "wisnae": "wasnt",
+    "aboot": "about",
+    "wi": "with",
     "canna": "cant",
     "couldnae": "couldnt",
     "dinnae": "dont",
@@ -81,6 +86,8 @@ _JOINED = {
     ("over", "night"): "overnight",
     ("as", "though"): "like",
     ("triple", "a"): "aaa",
+    ("as", "well"): "aswell",
+    ("no", "can"): "cant",
 }
 _SMALL = "lad lass laddie lassie girl boy man woman son daughter baby bairn brother sister fella dog walk bit while".split()
 _JOINED |= {("wee", noun): noun for noun in _SMALL} | {("wee", "1"): "child", ("wee", "yin"): "child"}
@@ -161,7 +168,7 @@ def _joined(pieces: list[str]) -> list[str]:
         before = joined[-1] if joined else ""
         if (before, piece) in _JOINED:
             joined[-1] = _JOINED[before, piece]
-        elif piece in _LOST_APOSTROPHE and before.isalpha() and len(before) < 7:
+        elif piece in _LOST_APOSTROPHE and before.isalpha() and len(before) < 7 and (piece != "t" or before[-1] == "n"):
             joined[-1] = SAME_WORD.get(before + piece, before + piece)
         else:
             joined.append(piece)

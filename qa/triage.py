@@ -42,12 +42,8 @@ def matching_families(question: str) -> tuple[Family, ...]:
 
 def _asserted(message: Message, lines: list[Line], found: dict[str, list[Span]], rules: Rules) -> set[str]:
     """Return the names of the concepts found that the message says to be so."""
-    spent = 0
-    for spans in found.values():
-        for span in spans:
-            spent |= span.places
     hits: dict[str, list[Span]] = {name: [] for name in rules.language.names} | rules.language.search_all(lines)
-    reading = assess(message, hits, spent)
+    reading = assess(message, hits, {span.places for spans in found.values() for span in spans})
     return {name for name, spans in found.items() if any(reading.holds(s.places, rules.kinds[name]) for s in spans)}
 
 

@@ -21,7 +21,7 @@ _MOST_PARTS = 3
 _COMMON_NUMBERS = 200  # from nought; ages, doses and temperatures
 _MOST_MET = 16384  # words of messages that are remembered
 _LIKELY_SLIP = 5  # letters from which a slip is likelier than words run together
-_SHORT_PARTS = frozenset("a i im in on is it its to of my me he we so no if or at as by be am up do go an us".split())
+_SHORT_PARTS = frozenset("a ah i im in on is it its to of my me he we so no if or at as by be am up do go an us".split())
 
 
 class Vocabulary:

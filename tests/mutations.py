@@ -1,7 +1,7 @@
 """The ways people really type: each mutation keeps what a message says and changes how it is written.
 
 Every mutation is a function of the message and a seeded generator, so a run can be repeated. A slip of the pen changes one
-letter of one word of five letters or more: never its first letter, never in a word that is misspelt already, and never so
+letter of one word of five letters or more: never its first letter, never in a word that is misspelt already or in dialect, and never so
 that another word comes out that the rules know ("waking" for "walking"). Those four are known limits, named in docs/safety.md.
 """
 
@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from qa.flags import load_rules
+from qa.message import SAME_WORD
 
 VOCABULARY = load_rules().vocabulary
 LONG = 5  # letters of a word that may take a slip
@@ -42,7 +43,8 @@ Mutation = Callable[[str, random.Random], str]
 
 def _is_misspelt(word: str) -> bool:
     plain = word.lower()
-    return not VOCABULARY.knows(plain) and bool(VOCABULARY.keys_of(plain))
+    dialect = SAME_WORD.get(plain, plain) != plain and plain != "cannot" and not SAME_WORD[plain].isdecimal()
+    return dialect or (not VOCABULARY.knows(plain) and bool(VOCABULARY.keys_of(plain)))
 
 
 def _slip(text: str, rng: random.Random, change: Callable[[str, int, random.Random], str]) -> str:
