@@ -1,8 +1,8 @@
 """The ways people really type: each mutation keeps what a message says and changes how it is written.
 
 Every mutation is a function of the message and a seeded generator, so a run can be repeated. A slip of the pen changes one
-letter of one word of five letters or more: never its first letter, never in a word that is misspelt already or in dialect, and never so
-that another word comes out that the rules know ("waking" for "walking"). Those four are known limits, named in docs/safety.md.
+letter of one word of five letters or more: never its first letter, never in a word that is misspelt already or in dialect,
+and never so that another word comes out that the rules know ("waking" for "walking"). Those four are known limits, named in docs/safety.md.
 """
 
 import random
