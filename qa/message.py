@@ -19,8 +19,8 @@ _LONG_RUN = re.compile(r"([^\W\d_])\1{2,}")
 _PIECE = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+|[.!?;\n]+|(?<!\w)[-‐‑–—]+|[-‐‑–—]+(?!\w)|[–—,:()\[\]&/]")
 _NUMBERS = "_ one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
 _LOST_G = (
-    "noth bleed breath burn catch com cough die do dy end feel get gett giv go hav hurt kill las li limp liv los ly mak mov not "
-    "pee runn say sitt sleep stand suffer swell tak talk think tingl try walk want wee"
+    "noth bleed breath burn catch com cough die do dy end feel get gett giv go hav hurt kill las li limp liv los ly mak mov "
+    "not pee runn say sitt sleep stand suffer swell tak talk think tingl try walk want wee"
 ).split()
 SAME_WORD = {
     **{f"{stem}in": f"{stem}ing" for stem in _LOST_G},

@@ -2,7 +2,8 @@
 
 Every mutation is a function of the message and a seeded generator, so a run can be repeated. A slip of the pen changes one
 letter of one word of five letters or more: never its first letter, never in a word that is misspelt already or in dialect,
-and never so that another word comes out that the rules know ("waking" for "walking"). Those four are known limits, named in docs/safety.md.
+and never so that another word comes out that the rules know ("waking" for "walking"). Those four are known limits, named in
+docs/safety.md.
 """
 
 import random
