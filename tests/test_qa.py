@@ -137,7 +137,7 @@ def test_confidence_is_that_of_the_first_quote_however_many_are_asked_for(answer
 def test_full_width_and_decomposed_letters_are_read(answerer: Answerer) -> None:
     plain = answerer.ask("what is sciatica?").quotes
     assert answerer.ask("ｗｈａｔ ｉｓ ｓｃｉａｔｉｃａ？").quotes == plain
-    assert answerer.ask("ｗｈａｔ ｉｓ ｓｃｉａｔｉｃａ？").searched_as == "what is sciatica?"
+    assert answerer.ask("ｗｈａｔ ｉｓ ｓｃｉａｔｉｃａ？").searched_as is None
     accented = answerer.ask("what is legg-calv\u00e9-perthes disease?").quotes
     assert answerer.ask("what is legg-calve\u0301-perthes disease?").quotes == accented
 
