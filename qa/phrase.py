@@ -104,10 +104,8 @@ class Phrasebook:
         for rank, phrases in enumerate(lists.values()):
             for phrase in phrases:
                 rarest, others = uses.filing(phrase)
-                needed, plain = (
-                    _as_set(bits[keys] for keys in others),
-                    _as_set(bits[keys] for keys in others if not _names(keys)),
-                )
+                needed = _as_set(bits[keys] for keys in others)
+                plain = _as_set(bits[keys] for keys in others if not _names(keys))
                 for key in rarest:
                     if others:
                         filed[key].append(_Filed(rank, plain, needed, phrase))
