@@ -1,13 +1,15 @@
 """What correction does to questions with one slip each: how often the word is restored, left, or made another; and how fast.
 
-    python -m benchmarks.misspelling ../shared/eval/seed ../shared/eval/pages
+    python -m benchmarks.misspelling ../shared/eval/seed ../shared/eval/pages [--search]
 
 Give tuning sets in BEIR layout. Slips are made by rule and seed: a neighbouring key, a letter dropped, doubled or swapped
 with the next, or a spelling that sounds alike. Each question is given ROUNDS of them, one at a time. Corrections of the
 questions as they stand are printed too: in well-spelt questions they are false. ``lay_variant`` says a question's medical
-words as people say them; its table was written apart from index/lay_terms.toml.
+words as people say them; its table was written apart from index/lay_terms.toml. ``--search`` also searches the test split's
+questions as they stand, with slips and in lay words, and prints nDCG@10.
 """
 
+import argparse
 import json
 import random
 import re
@@ -16,10 +18,18 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from index.lexical import has_common_words
+import ir_measures
+from ir_measures import nDCG
+
+from evaluate import open_or_build, rank_documents
+from evaluation.dataset import Dataset, load_dataset
+from index.fusion import HYBRID
+from index.lexical import content_spans
+from index.local import LocalIndex
+from index.models import DEFAULT_MODEL
 from index.vocabulary import Vocabulary, open_vocabulary, write_vocabulary
 from index.wording import reword
 
@@ -62,7 +72,7 @@ def misspell(question: str, seed: int) -> str:
     """Return the question with one word misspelt that search looks at; the question itself where it has none that long."""
     chooser = random.Random(f"{seed} {question}")
     words = [found for found in _WORD.finditer(question) if len(found.group()) >= SHORTEST]
-    words = [found for found in words if not has_common_words(found.group())]
+    words = [found for found in words if content_spans(found.group())]
     if not words:
         return question
     found = chooser.choice(words)
@@ -130,8 +140,11 @@ def outcome(question: str, misspelt: str, vocabulary: Vocabulary) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Print the outcomes for each set given."""
-    for name in arguments:
-        folder = Path(name)
+    parser = argparse.ArgumentParser(prog="benchmarks.misspelling", description="Measure the correction of slips.")
+    parser.add_argument("sets", nargs="+", type=Path, metavar="FOLDER")
+    parser.add_argument("--search", action="store_true", help="search with slips and lay words, and print nDCG@10")
+    options = parser.parse_args(arguments)
+    for folder in options.sets:
         with tempfile.TemporaryDirectory() as scratch:
             write_vocabulary(_chunks(folder / "corpus.jsonl"), Path(scratch))
             begun = time.perf_counter()
@@ -140,7 +153,30 @@ def main(arguments: Sequence[str]) -> int:
         questions = [record["text"] for record in _records(folder / "queries.jsonl")]
         print(f"{folder.resolve().name}: {len(vocabulary):,} words, opened in {opening:.0f} ms")
         report(questions, vocabulary)
+        if options.search:
+            report_search(load_dataset(folder, "test"))
     return 0
+
+
+def report_search(dataset: Dataset) -> None:
+    """Print nDCG@10 of the questions as they stand, with a slip each, and in lay words beside the same questions."""
+    index = open_or_build(dataset, DEFAULT_MODEL, Path("build/eval"))
+    print(f"  nDCG@10 as they stand {ndcg(index, dataset, dataset.queries):.4f}")
+    for seed in range(ROUNDS):
+        misspelt = {key: misspell(text, seed) for key, text in dataset.queries.items()}
+        print(f"  nDCG@10 with slips, seed {seed}: {ndcg(index, dataset, misspelt):.4f}")
+    lay = {key: variant for key, text in dataset.queries.items() if (variant := lay_variant(text))}
+    own = {key: dataset.queries[key] for key in lay}
+    if lay:
+        found, plain = ndcg(index, dataset, lay), ndcg(index, dataset, own)
+        print(f"  nDCG@10 of {len(lay)} in lay words {found:.4f}, as they stand {plain:.4f}")
+
+
+def ndcg(index: LocalIndex, dataset: Dataset, questions: Mapping[str, str]) -> float:
+    """Return nDCG@10 of the default search for some of a data set's questions, reworded as given."""
+    run = {key: rank_documents(index, text, HYBRID) for key, text in questions.items()}
+    qrels = {key: dataset.qrels[key] for key in questions}
+    return float(ir_measures.calc_aggregate([nDCG @ 10], qrels, run)[nDCG @ 10])
 
 
 def report(questions: Sequence[str], vocabulary: Vocabulary) -> None:

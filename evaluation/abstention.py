@@ -42,7 +42,7 @@ def assess_abstention(
     """Ask both kinds of question and report; ``accepted`` is the operator's accepted rate of wrong answers."""
     policy = Answerer(index, accepted_wrong=accepted).policy
     decisions = {
-        question: policy.decide(question, index.search(index.reword(question), JUDGED_HITS))
+        question: policy.decide(index.search(index.reword(question), JUDGED_HITS), understood=index.understands(question))
         for question in (*answerable, *unanswerable)
     }
     good = np.array([decisions[question].confidence for question in answerable])

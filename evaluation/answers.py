@@ -22,8 +22,8 @@ DEPTH = 60
 class AnswerReport:
     """Over queries with a labelled answer: shares 0 to 1, lengths in words, and the queries whose highlight misses.
 
-    ``answer_at_3``: a quote among the first three holds the answer. ``covered``: where one of the three quotes holds it in
-    a relevant document, the highlight covers all of it; ``quoted`` counts those queries.
+    ``answer_at_3``: a quote among the first three holds the answer. ``covered``: where one of the three quotes holds it,
+    the first that does has all of it highlighted; ``quoted`` counts those queries.
     """
 
     queries: int

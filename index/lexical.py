@@ -84,11 +84,6 @@ def words(text: str, stemmer: Stemmer.Stemmer) -> list[str]:
     return stems
 
 
-def has_common_words(text: str) -> bool:
-    """Say whether the text holds an everyday function word, as any English sentence does and a slip of the keys does not."""
-    return any(word.replace("’", "'") in _STOPWORDS for word in _WORD.findall(text.casefold()))
-
-
 def write_lexical(texts: Sequence[str], folder: Path) -> None:
     """Index the texts, one for each chunk in chunk order, and write the BM25 folder."""
     stemmer = Stemmer.Stemmer(STEMMER)

@@ -229,6 +229,10 @@ class LocalIndex:
         """Return the question with its slips of spelling put right and its lay words translated, for this corpus."""
         return self._reworder.reword(unicodedata.normalize("NFKC", question))
 
+    def understands(self, question: str) -> bool:
+        """Say whether any word of the question is known to the corpus, to English or to one of the lists."""
+        return self._reworder.understands(unicodedata.normalize("NFKC", question))
+
     def search(self, wording: Wording, k: int, *, weights: Weights = HYBRID) -> Ranking:
         """Return the k best chunks for a question, best first, ties in chunk order."""
         query = self._query(wording, weights)

@@ -7,7 +7,7 @@ component is kept: 48 bytes a token for 384 components, at no loss that the tuni
 Encoding is encoder.py's business, and what coverage is used for is fusion.py's and qa's.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -89,10 +89,6 @@ class TokenArm:
     def word_scores(self, query: QueryWords, chunk: int) -> Vectors:
         """Return each question word's best similarity to a chunk, heading included; shape (words,), about -1 to 1."""
         return _best(query, self._similarities(query, *self._range(chunk)))
-
-    def coverage(self, query: QueryWords, chunks: Iterable[int]) -> Vectors:
-        """Return how well each chunk covers the question's words, shape (chunks,): the weighted mean of word_scores."""
-        return np.array([query.weights @ self.word_scores(query, chunk) for chunk in chunks], np.float32)
 
     def sentence_word_scores(self, query: QueryWords, chunk: int, sentences: range) -> Vectors:
         """Return each question word's best similarity to each sentence of a chunk, shape (sentences, words)."""

@@ -86,6 +86,10 @@ class Reworder:
         self._vocabulary = vocabulary
         self._speller = Speller(vocabulary, lay_words())
 
+    def understands(self, question: str) -> bool:
+        """Say whether any word of the question stands in the corpus, in English or in one of the lists."""
+        return any(self._speller.known(plain(word)) for word in WORD.findall(question))
+
     def reword(self, question: str) -> Wording:
         """Return the question's wording for search."""
         quoted = [found.span() for found in _QUOTED.finditer(question)]

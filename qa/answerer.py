@@ -71,7 +71,7 @@ class Answerer:
 
     def _found(self, blank: Answer, question: str, wording: Wording, ranking: Ranking, *, top_k: int) -> Answer:
         """Return the blank answer filled with quotes, or with why there are none."""
-        decision = self.policy.decide(question, ranking)
+        decision = self.policy.decide(ranking, understood=self.index.understands(question))
         near = ranking.hits[:NEAR_HITS]
         quotes = tuple(q for _, q in quotes_from(self.index, ranking, top_k)) if decision.reason is None else ()
         said = wording.searched_as or wording.question

@@ -1,8 +1,9 @@
 """Hits to quotes: which slice of a passage is shown, and the citation that proves it.
 
 A quote is always ``passage.text[start:end]``; nothing is trimmed, shortened or corrected. A short passage is quoted whole;
-of a longer one the chunk found and the neighbour more like the question are, each in its wider quote range where showing
-it alone would change its meaning (a list without its introduction). Which sentences are marked is highlight.py's business.
+of a longer one the chunk found and the neighbour more like the question are, each in its wider quote range (a list with its
+introduction), and whatever beside them would change their meaning if left out (context.py). Which sentences are marked is
+highlight.py's business.
 """
 
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from corpus.passage import Passage, Span, text_sha256
 from index.local import Hit, LocalIndex, Query, Ranking
 from qa.answer import Citation, Quote
+from qa.context import widened
 from qa.highlight import answering_sentences
 
 # Passages of at most this many words are quoted whole.
@@ -50,7 +52,8 @@ def what_to_show(index: LocalIndex, query: Query, hit: Hit) -> Shown:
     beside = index.nearer(query, [n for n in (hit.number - 1, hit.number + 1) if n in siblings])
     numbers = tuple(sorted(n for n in (hit.number, beside) if n is not None))
     ranges = [index.chunk(number).quote for number in numbers]
-    return Shown(hit, Span(min(r.start for r in ranges), max(r.end for r in ranges)), numbers)
+    cut = Span(min(r.start for r in ranges), max(r.end for r in ranges))
+    return Shown(hit, widened(passage.text, cut), numbers)
 
 
 def _repeats(shown: Shown, quote: Quote) -> bool:

@@ -8,7 +8,6 @@ accepted share is the operator's one knob.
 from dataclasses import dataclass
 
 from index.confidence import Calibration, strength
-from index.lexical import has_common_words
 from index.local import Ranking
 from qa.answer import Disclaimer, Reason
 
@@ -64,15 +63,15 @@ class Policy:
         if not 0 < self.accepted_wrong < 1:
             raise PolicyError(f"the accepted share of wrong answers is {self.accepted_wrong}; it must lie above 0 and below 1")
 
-    def decide(self, question: str, ranking: Ranking) -> Decision:
-        """Decide from a question and what was found for it: the first hit is judged, no other."""
+    def decide(self, ranking: Ranking, *, understood: bool) -> Decision:
+        """Decide from what was found: the first hit is judged; ``understood`` says that a word of the question is known."""
         if not ranking.hits:
-            return Decision(0.0, "off_topic" if has_common_words(question) else "unclear")
+            return Decision(0.0, "off_topic" if understood else "unclear")
         found = strength(ranking, ranking.hits[0])
         confidence = round(self.calibration.confidence(found), 4)
         if found >= self.calibration.threshold(self.accepted_wrong):
             return Decision(confidence, None)
-        if not has_common_words(question) and not any(hit.lexical > 0 for hit in ranking.hits):
+        if not understood:
             return Decision(confidence, "unclear")
         unrelated = ranking.nearest < self.calibration.unrelated_below(UNRELATED_SHARE)
         return Decision(confidence, "off_topic" if unrelated else "not_covered")

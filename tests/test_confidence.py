@@ -259,7 +259,7 @@ LOW = LENGTH * math.log(SHORTEST)
 
 def test_confidence_grows_with_similarity_and_decides() -> None:
     policy = Policy(replace(EVEN, left_out=(LOW + 1.0,), bank=(0.0,)))
-    rows = [policy.decide("the hip", ranking_of(s)) for s in (0.1, 0.4, 0.6, 0.9)]
+    rows = [policy.decide(ranking_of(s), understood=True) for s in (0.1, 0.4, 0.6, 0.9)]
     assert [row.confidence for row in rows] == sorted(row.confidence for row in rows)
     assert [row.reason for row in rows] == ["off_topic", "not_covered", None, None]
 
@@ -269,7 +269,7 @@ def test_the_decision_is_the_comparison_with_the_threshold() -> None:
     found = strength(ranking, ranking.hits[0])
     for step, reason in ((0.0, None), (1e-6, "not_covered")):
         calibration = replace(EVEN, left_out=(found + step,), bank=(0.0,))
-        assert Policy(calibration).decide("the hip", ranking).reason == reason
+        assert Policy(calibration).decide(ranking, understood=True).reason == reason
 
 
 def test_more_is_answered_where_more_wrong_answers_are_accepted() -> None:
@@ -278,21 +278,21 @@ def test_more_is_answered_where_more_wrong_answers_are_accepted() -> None:
 
     def answered(accepted: float) -> int:
         policy = Policy(calibration, accepted)
-        return sum(policy.decide("the hip", ranking_of(s)).reason is None for s in similarities)
+        return sum(policy.decide(ranking_of(s), understood=True).reason is None for s in similarities)
 
     counts = [answered(accepted) for accepted in (0.01, 0.05, 0.2, 0.5)]
     assert counts == sorted(set(counts))
-    confidences = {Policy(calibration, a).decide("the hip", ranking_of(0.5)).confidence for a in (0.01, 0.5)}
+    confidences = {Policy(calibration, a).decide(ranking_of(0.5), understood=True).confidence for a in (0.01, 0.5)}
     assert len(confidences) == 1
 
 
 def test_without_hits_or_known_words_the_reason_says_so() -> None:
     policy = Policy(EVEN)
     nothing = Ranking(Query(ZERO, "", None), ())
-    assert policy.decide("what is the xylophone", nothing).reason == "off_topic"
-    assert policy.decide("asdf qwer", nothing).reason == "unclear"
-    assert policy.decide("asdf qwer", ranking_of(0.0, lexical=0.0)).reason == "unclear"
-    assert policy.decide("asdf hip", ranking_of(0.0)).reason == "off_topic"
+    assert policy.decide(nothing, understood=True).reason == "off_topic"
+    assert policy.decide(nothing, understood=False).reason == "unclear"
+    assert policy.decide(ranking_of(0.0, lexical=0.0), understood=False).reason == "unclear"
+    assert policy.decide(ranking_of(0.0), understood=True).reason == "off_topic"
 
 
 @pytest.mark.parametrize("accepted", [0.0, 1.0, -0.1, 5, float("nan")])

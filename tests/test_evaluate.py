@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 import evaluate
+from benchmarks.misspelling import lay_variant, misspell
+from benchmarks.misspelling import ndcg as ndcg_of
 from evaluate import Result, main, run_lines
 from evaluation.dataset import Dataset, DatasetError, load_dataset
 from index.build import Collected, build_index
 from index.local import LocalIndex
+from index.models import DEFAULT_MODEL
 from index.storage import current_generation, read_manifest
 from tests.fakes import WordEncoder, put_word_encoder
 
@@ -145,3 +148,10 @@ def test_hybrid_beats_both_arms_on_the_seed_questions(
         assert {line.split()[5] for line in lines} == {f"citewell-{name}"}
     assert main([*arguments, "--retriever", "hybrid"]) == 0  # from the index that was kept
     assert "indexing" not in capsys.readouterr().err
+    dataset = load_dataset(folder, "test")
+    index = evaluate.open_or_build(dataset, DEFAULT_MODEL, starter_path.parent)
+    for seed in range(3):
+        misspelt = {key: misspell(text, seed) for key, text in dataset.queries.items()}
+        assert ndcg_of(index, dataset, misspelt) >= ndcg["hybrid"] - 0.02
+    lay = {key: lay_variant(text) or text for key, text in dataset.queries.items()}
+    assert ndcg_of(index, dataset, lay) >= ndcg["hybrid"] - 0.02

@@ -17,7 +17,7 @@ from qa.answer import Alert, AlertSource, Answer, Citation, Disclaimer, IndexRef
 from qa.answerer import QuestionError
 from qa.policy import ABSTENTION, ADVICE, DISCLAIMER
 from web.guard import Guard, install_errors
-from web.pages import PHONES, STARTERS, blocks, context_url, phone_pieces, pieces, router, safe_url, static_files
+from web.pages import STARTERS, blocks, pieces, router, static_files
 
 TEXT = (
     'It may be "referred".\nIt starts in the back 🦴 & travels.\n\nTwo signs:\n- stiff < 30 min\n- a limp\n\n1. Rest.\n2. Walk.'
@@ -397,35 +397,3 @@ def test_every_page_has_the_policy_and_no_shared_cache() -> None:
     assert "script-src 'self'" in reply.headers["Content-Security-Policy"]
     assert reply.headers["Cache-Control"] == "private, no-cache"
     assert "set-cookie" not in reply.headers
-
-
-@pytest.mark.parametrize(
-    "url", ["javascript:alert(1)", "data:text/html,x", "//e.org", "/x", "https:", "http:x", "", "https://["]
-)
-def test_only_absolute_web_addresses_are_linked(url: str) -> None:
-    assert safe_url(url) == ""
-    assert safe_url("https://example.org/a?b=c") == "https://example.org/a?b=c"
-
-
-@pytest.mark.parametrize(
-    ("permalink", "expected"),
-    [("/passages/a?start=9#x", "/passages/a?start=0&end=5#quote"), ("//e.org/passages/a", ""), ("https://e.org", ""), ("", "")],
-)
-def test_quotes_link_to_passages_of_this_site_only(permalink: str, expected: str) -> None:
-    assert context_url(replace(CITATION, permalink=permalink, start=0, end=5)) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "numbers"),
-    [
-        ("Call 999, 112 or 911.", ["999", "112", "911"]),
-        ("Samaritans: 116 123", ["116 123"]),
-        ("(988)", ["988"]),
-        ("1,112 people, 112% or 9.911 or 1123 or 112.5", []),
-    ],
-)
-def test_telephone_numbers_are_found_as_whole_numbers(text: str, numbers: list[str]) -> None:
-    cut = phone_pieces(text)
-    assert [piece.text for piece in cut if piece.marked] == numbers
-    assert "".join(piece.text for piece in cut) == text
-    assert set(numbers) <= set(PHONES)

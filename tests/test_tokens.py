@@ -120,8 +120,6 @@ def test_word_scores_match_a_second_implementation(
             whole = in_content(own, item.whole, 0, len(item.whole))
             expected = max_sim(question, asked, whole, mean.tolist())
             np.testing.assert_allclose(arm.word_scores(query, number), expected, atol=1e-4)
-            coverage = float(np.dot(query.weights, expected))
-            np.testing.assert_allclose(arm.coverage(query, [number]), [coverage], atol=1e-4)
             rows = range(sentence, sentence + len(item.sentences))
             found = arm.sentence_word_scores(query, number, rows)
             prefix = len(item.whole) - len(item.text)
