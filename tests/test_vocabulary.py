@@ -1,4 +1,4 @@
-"""The vocabulary on disk: chunks counted, not occurrences; the same bytes for the same texts; damage refused in words."""
+"""The vocabulary on disk: chunks counted, not occurrences; the same bytes for the same texts; damage refused."""
 
 from pathlib import Path
 
