@@ -99,9 +99,9 @@ class Answer:
 
     ``message`` is the fixed sentence a reader sees with an abstention and ``advice`` the one on how to ask better, None
     otherwise; ``confidence`` is the calibrated probability, 0 to 1, that the first quote answers the question.
-    ``searched_as`` is the text searched for where it is not the question as asked. ``topics`` are titles of what the corpus
-    covers nearest to a question it does not answer; ``suggestions`` are headings near the hits, each of which finds its section when asked.
-    ``took_ms`` is wall-clock milliseconds.
+    ``searched_as`` is the text searched for where it is not the question as asked. ``topics`` are titles of what the
+    corpus covers nearest to a question it does not answer; ``suggestions`` are headings near the hits, each of which
+    finds its section when asked. ``took_ms`` is wall-clock milliseconds.
     """
 
     id: str
