@@ -26,7 +26,8 @@ from ir_measures import RR, R, Success, nDCG
 
 from evaluation import abstention, answers, triage
 from evaluation.dataset import Dataset, DatasetError, load_dataset, read_answers, read_unanswerable
-from index.build import Collected, build_index
+from index.build import build_index
+from index.encoder import cores
 from index.fusion import BM25, DENSE, HYBRID, Weights
 from index.local import CANDIDATES, LocalIndex
 from index.models import DEFAULT_MODEL, ModelError, config_checksum, encoder_source, find_model, weights_checksum
@@ -136,8 +137,8 @@ def open_or_build(dataset: Dataset, model: str, folder: Path) -> LocalIndex:
         folder.mkdir(parents=True, exist_ok=True)
         print(f"indexing {len(dataset.passages):,} documents into {index}", file=sys.stderr)
         with closing(ProgressBar("passages to vectors")) as bar:
-            collected = Collected(dataset.passages, (), ())
-            build_index(collected, index, encoder_source(model, *sorted(folder.iterdir())), bar.show)
+            source = encoder_source(model, *sorted(folder.iterdir()))
+            build_index(dataset.passages, index, source, bar.show, workers=cores())
     return LocalIndex.open(index)
 
 
@@ -166,8 +167,8 @@ def rank_documents(index: LocalIndex, question: str, weights: Weights) -> dict[s
     best: dict[str, float] = {}
     wording = index.reword(question) if weights is HYBRID else Wording.as_typed(question)
     for hit in index.search(wording, 2 * CANDIDATES, weights=weights).hits:
-        if len(best) < DEPTH or hit.chunk.passage.document in best:
-            best.setdefault(hit.chunk.passage.document, hit.score)
+        if len(best) < DEPTH or hit.passage.document in best:
+            best.setdefault(hit.passage.document, hit.score)
     return best
 
 

@@ -18,8 +18,9 @@ from evaluate import open_or_build
 from evaluation.abstention import assess_abstention, render
 from evaluation.dataset import Dataset, load_dataset, read_unanswerable
 from index.confidence import Calibration, strength
-from index.local import LocalIndex, Ranking
+from index.local import LocalIndex
 from index.models import DEFAULT_MODEL
+from index.ranking import Ranking
 from qa.answerer import JUDGED_HITS
 from qa.policy import ACCEPTED_WRONG
 

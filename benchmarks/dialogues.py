@@ -64,7 +64,7 @@ class Searcher:
     def _search(self, text: str) -> tuple[tuple[str, ...], float]:
         if text not in self._found:
             ranking = self._index.search(self._index.reword(text), HITS)
-            names = dict.fromkeys(_name(hit.chunk.passage) for hit, _ in quotes_from(self._index, ranking, CUT))
+            names = dict.fromkeys(_name(hit.passage) for hit, _ in quotes_from(self._index, ranking, CUT))
             self._found[text] = tuple(names)[:CUT], ranking.hits[0].similarity if ranking.hits else 0.0
         return self._found[text]
 

@@ -19,8 +19,9 @@ from ir_measures import nDCG
 from evaluate import open_or_build
 from evaluation.dataset import Dataset, load_dataset
 from index.fusion import HYBRID, Weights
-from index.local import CANDIDATES, Hit, LocalIndex
+from index.local import CANDIDATES, LocalIndex
 from index.models import DEFAULT_MODEL
+from index.ranking import Hit
 from index.wording import Wording
 
 Floats = npt.NDArray[np.floating]
@@ -74,14 +75,14 @@ def searched(index: LocalIndex, dataset: Dataset, weights: Weights, *, reworded:
 
 def scored(hits: Sequence[Hit]) -> list[tuple[str, float]]:
     """Return documents and scores as they were ranked."""
-    return [(hit.chunk.passage.document, hit.score) for hit in hits]
+    return [(hit.passage.document, hit.score) for hit in hits]
 
 
 def rescored(hits: Sequence[Hit], scale: Callable[[Floats], Floats]) -> list[tuple[str, float]]:
     """Return documents with the sum of their scaled chunk, sentence and BM25 scores."""
     arms = np.array([(hit.similarity, hit.sentence, hit.lexical) for hit in hits], np.float64).T
     total = sum((scale(arm) for arm in arms), np.zeros(len(hits)))
-    return [(hit.chunk.passage.document, float(score)) for hit, score in zip(hits, total, strict=True)]
+    return [(hit.passage.document, float(score)) for hit, score in zip(hits, total, strict=True)]
 
 
 def main(arguments: Sequence[str]) -> int:

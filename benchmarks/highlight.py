@@ -19,8 +19,9 @@ from corpus.passage import Span
 from evaluate import open_or_build
 from evaluation.answers import DEPTH, QUOTES, covers, highlighted
 from evaluation.dataset import load_dataset, read_answers
-from index.local import LocalIndex, Sentence
+from index.local import LocalIndex
 from index.models import DEFAULT_MODEL
+from index.ranking import Sentence
 from qa.answer import Quote
 from qa.evidence import Shown, quote_from, what_to_show
 
@@ -64,7 +65,7 @@ def candidates(index: LocalIndex, question: str) -> list[tuple[Quote, dict[str, 
 
 
 def _overlap(one: Shown, other: Shown) -> bool:
-    same = one.hit.chunk.passage.id == other.hit.chunk.passage.id
+    same = one.hit.passage.id == other.hit.passage.id
     return same and one.span.start < other.span.end and other.span.start < one.span.end
 
 

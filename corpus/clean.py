@@ -3,12 +3,13 @@
 The rules are few and explainable. They look at the passage alone and at the passages before it; they never change a text.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from corpus.passage import Passage, text_sha256
+from corpus.passage import Passage
 from corpus.readers.source import Unreadable
 from corpus.sentences import split_sentences
 
@@ -56,7 +57,7 @@ class Rejected:
 
 def clean(items: Iterable[Passage | Unreadable]) -> Iterator[Passage | Rejected | Unreadable]:
     """Yield each passage to keep and a Rejected for each other, in order; what was unreadable passes through."""
-    seen: dict[str, set[str]] = {}
+    seen: set[bytes] = set()
     for item in items:
         if isinstance(item, Unreadable):
             yield item
@@ -65,17 +66,19 @@ def clean(items: Iterable[Passage | Unreadable]) -> Iterator[Passage | Rejected 
         yield Rejected(item.source, item.start, item.end, reason, item.text) if reason else item
 
 
-def _reason(passage: Passage, seen: dict[str, set[str]]) -> Reason | None:
+def _reason(passage: Passage, seen: set[bytes]) -> Reason | None:
     if is_fragment(passage):
         return "fragment"
     if is_boilerplate(passage.text):
         return "boilerplate"
     # The same words under another heading answer another question and stay; without a new heading they are a duplicate.
-    headings = seen.setdefault(text_sha256(_folded(passage.text)), set())
+    # Digests of 16 bytes stand for the words, so that a million passages take 200 MB and not their text.
     heading = _folded(passage.context)
-    if headings and (not heading or heading in headings):
+    words = _digest(_folded(passage.text))
+    both = _digest(f"{heading}\0", words)
+    if words in seen and (not heading or both in seen):
         return "duplicate"
-    headings.add(heading)
+    seen.update((words, both))
     return None
 
 
@@ -94,6 +97,10 @@ def is_boilerplate(text: str) -> bool:
     sentences = split_sentences(text)
     about_site = sum(s.end - s.start for s in sentences if _BOILERPLATE.search(text, s.start, s.end))
     return about_site >= BOILERPLATE_SHARE * max(1, sum(s.end - s.start for s in sentences))
+
+
+def _digest(text: str, before: bytes = b"") -> bytes:
+    return hashlib.blake2b(before + text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _folded(text: str) -> str:

@@ -8,14 +8,15 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from corpus.readers.source import SourceError
 from index.build import BuildError, Report, build_index, check_sources, collect, require_target
-from index.encoder import EncoderError
-from index.local import verify_index
+from index.encoder import EncoderError, cores
 from index.models import DEFAULT_MODEL, ModelError, encoder_source
 from index.progress import ProgressBar
 from index.storage import StorageError, current_generation, read_manifest, rollback
+from index.verify import verify_index
 
 SHOWN_TEXT = 70
 
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nstopped; the index is as it was before", file=sys.stderr)
+        print("\nstopped; the index is as it was before, and the next build goes on from here", file=sys.stderr)
         return 130
 
 
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("sources", nargs="+", type=Path, metavar="SOURCE", help=".txt .md .jsonl .csv .tsv, or a folder")
     build.add_argument("--out", type=Path, required=True, metavar="DIR", help="the index's folder")
     build.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME_OR_PATH", help="hub name or local folder")
+    build.add_argument("--workers", type=int, metavar="N", help="encoder processes, default: one for each core")
     build.add_argument("--json", action="store_true", help="print the report as JSON")
     build.set_defaults(command=_build)
     for name, command, text in (
@@ -65,18 +67,19 @@ def _parser() -> argparse.ArgumentParser:
 
 def _build(options: argparse.Namespace) -> int:
     require_target(options.out, options.sources)
-    collected = collect(options.sources)
-    for item in collected.unreadable:
-        print(f"warning: {item.source}: {item.reason}", file=sys.stderr)
-    put_encoder = encoder_source(options.model, options.out)
+    source = encoder_source(options.model, options.out)
     with closing(ProgressBar("passages to vectors")) as bar:
-        report = build_index(collected, options.out, put_encoder, bar.show)
+        report = build_index(collect(options.sources), options.out, source, bar.show, workers=options.workers or cores())
+    for item in report.unreadable:
+        print(f"warning: {item.source}: {item.reason}", file=sys.stderr)
     print(json.dumps(asdict(report), ensure_ascii=False) if options.json else _describe(report, options.out))
     return 0
 
 
 def _describe(report: Report, out: Path) -> str:
     lines = [f"{report.passages} passages in {report.chunks} chunks, {report.seconds:.1f} s, published in {out}"]
+    if report.resumed:
+        lines.append(f"{report.resumed} of {report.shards} shards were those of an interrupted build")
     if report.rejected:
         lines.append(f"{len(report.rejected)} rejected:")
     for item in report.rejected:
@@ -107,8 +110,16 @@ def _info(options: argparse.Namespace) -> int:
     print(f"checksum    {encoder['checksum']}")
     print(f"served by   {served}")
     print(f"chunking    at most {record['chunking']['max_tokens']} tokens")
+    print(f"search      {_searched(record['dense'])}")
     print(f"size        {size / 1e6:.1f} MB in {len(record['files'])} files")
     return 0
+
+
+def _searched(dense: dict[str, Any]) -> str:
+    if dense["kind"] == "exact":
+        return "exact"
+    parameters = ", ".join(f"{name} {value}" for name, value in dense["parameters"].items())
+    return f"{dense['kind']} ({parameters}), recall@10 {dense['recall_at_10']:.3f} on {dense['measured_on']}"
 
 
 def _verify(options: argparse.Namespace) -> int:

@@ -1,7 +1,8 @@
-"""Source files to a published generation: read, clean, chunk, encode, write, publish.
+"""Source files to a published generation: read, clean, cut, encode, merge, publish.
 
-The live generation serves on, untouched, until the new one is whole; a build that fails or is stopped leaves nothing
-behind. Every item left out is in the report, with its reason.
+Passages go to disk as they are read, and from there to shards that workers make side by side, so that memory does not grow
+with the corpus. The live generation serves on, untouched, until the new one is whole. What an interrupted build finished is
+used by the next on the same index. Every item left out is in the report, with its reason.
 """
 
 import datetime
@@ -9,46 +10,47 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from corpus.chunk import chunk_passage
 from corpus.clean import Rejected, clean
-from corpus.passage import Chunk, Passage, Span
+from corpus.passage import Passage
 from corpus.read import read_sources
 from corpus.readers.source import Unreadable
 from index.confidence import calibrate
 from index.dense import write_dense
-from index.encoder import MODEL_FILES, Encoder, PassageInput, Precision, Vectors, comparable, open_encoder
-from index.lexical import K1, STEMMER, B, write_lexical
+from index.encoder import MODEL_FILES, Encoder, EncoderSource, Precision, Vectors, open_encoder
+from index.lexical import K1, STEMMER, B
 from index.local import LocalIndex
-from index.passages import PassageStore, corpus_digest, indexed_text, write_passages
+from index.merge import Merged, merge_shards
+from index.models import PASSAGE_PRECISION
+from index.passages import PassageStore, PassageWriter, parse_passage
+from index.shards import CHUNK_TOKENS, CONTEXT_TOKENS, ShardTask, chunk_all, chunk_inputs, plan_shards, read_lines, shard_name
 from index.storage import (
-    DENSE,
     ENCODER,
     FORMAT,
-    LEXICAL,
-    SENTENCE_VECTORS,
+    GENERATION,
+    SHARDS,
+    FileFact,
     Manifest,
     StorageError,
     current_generation,
     file_facts,
-    new_generation,
     publish,
+    workshop,
 )
-from index.tokens import TOKENS, TokenWriter
-from index.vocabulary import write_vocabulary
+from index.tokens import mean_token
+from index.workers import make_shards
 
-# Tokens of a chunk, heading and special tokens included, where the model reads that many (docs/retrieval.md).
-CHUNK_TOKENS = 128
-# Tokens a heading may take of a chunk's budget; a longer one is cut for the encoder, never in a citation.
-CONTEXT_TOKENS = 48
 QUERY_PRECISION: Precision = "int8"
-# Chunks handed to the encoder at a time: bounds the memory for tokens and token vectors.
-ENCODE_STEP = 512
+# Passages whose tokens give the mean that all token vectors are centred on, spread evenly over the corpus.
+MEAN_PASSAGES = 64
+
+Item = Passage | Rejected | Unreadable
+Progress = Callable[[int, int], object]
 
 
 class BuildError(Exception):
@@ -56,73 +58,136 @@ class BuildError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Collected:
-    """What reading and cleaning gave: passages to index, and everything left out with its reason."""
-
-    passages: tuple[Passage, ...]
-    rejected: tuple[Rejected, ...]
-    unreadable: tuple[Unreadable, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
-    """What a build did; ``seconds`` is wall-clock time."""
+    """What a build did; ``resumed`` counts the shards an interrupted build had finished; ``seconds`` is wall-clock time."""
 
     generation: str
     passages: int
     chunks: int
     rejected: tuple[Rejected, ...]
     unreadable: tuple[Unreadable, ...]
+    shards: int
+    resumed: int
     seconds: float
 
 
-Progress = Callable[[int, int], object]
+@dataclass(frozen=True, slots=True)
+class _Spooled:
+    """What reading gave: passages on disk, where their lines begin, and what was left out."""
+
+    offsets: npt.NDArray[np.uint64]
+    documents: int
+    digest: str
+    rejected: tuple[Rejected, ...]
+    unreadable: tuple[Unreadable, ...]
 
 
-def collect(sources: Sequence[Path]) -> Collected:
-    """Read and clean sources; raise SourceError for one that does not exist, BuildError where no passage is left."""
-    passages: list[Passage] = []
+def collect(sources: Sequence[Path]) -> Iterable[Item]:
+    """Read and clean sources one item at a time; raise SourceError for a source that does not exist."""
+    return clean(read_sources(sources))
+
+
+def build_index(
+    items: Iterable[Item],
+    index: Path,
+    source: EncoderSource,
+    progress: Progress = lambda _, __: None,
+    *,
+    workers: int = 1,
+) -> Report:
+    """Build a generation of the passages among the items, publish it in ``index``, and report.
+
+    ``progress`` is told the passages done and in all. With more than one worker the passages are encoded in processes.
+    """
+    begun = time.monotonic()
+    with workshop(index, f"{source.identity} {PASSAGE_PRECISION}") as work:
+        folder = work / GENERATION
+        spooled = _spool(items, folder)
+        _put_encoder(source, folder / ENCODER)
+        encoder = source.open(folder / ENCODER)
+        mean = _sample_mean(folder, spooled.offsets, encoder)
+        tasks, firsts = _tasks(work, spooled.offsets, mean, source.identity)
+        left = [task for task in tasks if not task.target.is_file()]
+        _make(left, tasks, source, progress, workers=workers if encoder.spec.runtime == "onnx" else 1)
+        merged = merge_shards([task.target for task in tasks], firsts, folder, mean)
+        manifest = _finish(folder, spooled, merged, encoder)
+        publish(index, folder=folder, manifest=manifest)
+    seconds = round(time.monotonic() - begun, 3)
+    shards, resumed = len(tasks), len(tasks) - len(left)
+    passages = len(spooled.offsets) - 1
+    return Report(manifest.generation, passages, merged.chunks, spooled.rejected, spooled.unreadable, shards, resumed, seconds)
+
+
+def _spool(items: Iterable[Item], folder: Path) -> _Spooled:
+    """Write the passages as they come; raise BuildError where there is none."""
+    writer = PassageWriter(folder)
     rejected: list[Rejected] = []
     unreadable: list[Unreadable] = []
-    for item in clean(read_sources(sources)):
+    for item in items:
         if isinstance(item, Passage):
-            passages.append(item)
+            writer.add(item)
         elif isinstance(item, Rejected):
             rejected.append(item)
         else:
             unreadable.append(item)
-    if not passages:
+    offsets = writer.close()
+    if not len(writer):
         named = "; ".join(f"{item.source}: {item.reason}" for item in unreadable[:5])
         named = named or ("every passage was rejected" if rejected else "no file was found")
         raise BuildError(f"there is nothing to index ({named})")
-    return Collected(tuple(passages), tuple(rejected), tuple(unreadable))
+    return _Spooled(offsets, writer.documents, writer.digest, tuple(rejected), tuple(unreadable))
 
 
-def build_index(
-    collected: Collected,
-    index: Path,
-    put_encoder: Callable[[Path], Encoder],
-    progress: Progress = lambda _, __: None,
-) -> Report:
-    """Build a generation of the collected passages, publish it in ``index``, and report.
+def _put_encoder(source: EncoderSource, folder: Path) -> None:
+    """Put the encoder's files into a folder, all of them or none; those of an interrupted build are used again."""
+    if not folder.is_dir():
+        unfinished = folder.with_name(f".{folder.name}")
+        source.put(unfinished)
+        unfinished.rename(folder)
 
-    ``put_encoder`` writes an encoder's files into the folder it is given and opens it for encoding passages;
-    ``progress`` is told the chunks done and in all.
-    """
-    begun = time.monotonic()
-    with new_generation(index) as folder:
-        encoder = put_encoder(folder / ENCODER)
-        chunks = [chunk_all(passage, encoder) for passage in collected.passages]
-        truncated = _write(collected.passages, chunks, encoder, folder, progress)
-        manifest = _manifest(collected, chunks, encoder, folder, truncated)
-        calibrate(LocalIndex(folder, manifest, _serving(encoder, folder / ENCODER))).save(folder)
-        manifest = _manifest(collected, chunks, encoder, folder, truncated)
-        publish(index, folder=folder, manifest=manifest)
-    seconds = time.monotonic() - begun
-    count = sum(len(own) for own in chunks)
-    return Report(
-        manifest.generation, len(collected.passages), count, collected.rejected, collected.unreadable, round(seconds, 3)
-    )
+
+def _sample_mean(folder: Path, offsets: npt.NDArray[np.uint64], encoder: Encoder) -> Vectors:
+    """Return the mean of the token vectors of the first chunks of passages spread over the corpus, shape (dim,)."""
+    count = len(offsets) - 1
+    sample = sorted({number * count // MEAN_PASSAGES for number in range(MEAN_PASSAGES)})
+    lines = (read_lines(folder, int(offsets[number]), int(offsets[number + 1])) for number in sample)
+    chunks = [chunk_all(parse_passage(line), encoder)[:1] for line in lines]
+    encoded = encoder.encode_passages(chunk_inputs([chunk for own in chunks for chunk in own], encoder))
+    return mean_token(encoded.tokens, encoder.spec.dim)
+
+
+def _tasks(work: Path, offsets: npt.NDArray[np.uint64], mean: Vectors, identity: str) -> tuple[list[ShardTask], list[int]]:
+    """Return the task of each shard, and the number of its first passage."""
+    folder = work / GENERATION
+    mean_file = work / SHARDS / ".mean.npy"
+    np.save(mean_file, mean)
+    tasks, firsts = [], []
+    for passages in plan_shards(offsets):
+        begin, end = int(offsets[passages.start]), int(offsets[passages.stop])
+        name = shard_name(read_lines(folder, begin, end), identity, mean)
+        tasks.append(ShardTask(folder, begin, end, mean_file, work / SHARDS / name))
+        firsts.append(passages.start)
+    return tasks, firsts
+
+
+def _make(
+    left: Sequence[ShardTask], tasks: Sequence[ShardTask], source: EncoderSource, progress: Progress, *, workers: int
+) -> None:
+    """Make the shards that are left, and tell the bytes done and in all."""
+    total = sum(task.end - task.begin for task in tasks)
+    done = total - sum(task.end - task.begin for task in left)
+    encoder = left[0].passages / ENCODER if left else Path()
+    for task in make_shards(left, encoder, source.open, workers=workers):
+        done += task.end - task.begin
+        progress(done, total)
+
+
+def _finish(folder: Path, spooled: _Spooled, merged: Merged, encoder: Encoder) -> Manifest:
+    """Write what is made from the merged files, and return the manifest of them all."""
+    dense = asdict(write_dense(folder))
+    manifest = _manifest(spooled, merged, encoder, dense)
+    calibrate(LocalIndex(folder, manifest, _serving(encoder, folder / ENCODER))).save(folder)
+    return named(manifest, file_facts(folder))
 
 
 def _serving(encoder: Encoder, folder: Path) -> Encoder:
@@ -132,97 +197,41 @@ def _serving(encoder: Encoder, folder: Path) -> Encoder:
     return encoder
 
 
-def chunk_all(passage: Passage, encoder: Encoder) -> tuple[Chunk, ...]:
-    """Cut a passage into chunks that, with its heading, fit the encoder."""
-    spec = encoder.spec
-    room = min(CHUNK_TOKENS, spec.max_tokens) - spec.special_tokens
-    prefix = spec.passage_prompt + fit_context(passage.context, encoder)
-    used = encoder.count_tokens([prefix])[0] if prefix else 0
-    # Counting sentence by sentence can differ from counting the whole by a token at a border.
-    return chunk_passage(passage, encoder.count_tokens, budget=max(8, room - used - 2))
-
-
-def fit_context(context: str, encoder: Encoder) -> str:
-    """Return the context cut after a word to at most CONTEXT_TOKENS tokens."""
-    while context and encoder.count_tokens([context])[0] > CONTEXT_TOKENS:
-        context = context.rpartition(" ")[0]
-    return context
-
-
-def chunk_inputs(chunks: Sequence[Chunk], encoder: Encoder) -> list[PassageInput]:
-    """Return the chunks as the encoder takes them, sentence ranges counted from the chunk's start."""
-    contexts: dict[str, str] = {}
-    inputs = []
-    for chunk in chunks:
-        context = chunk.passage.context
-        if context not in contexts:
-            contexts[context] = fit_context(context, encoder)
-        spans = tuple(Span(s.start - chunk.start, s.end - chunk.start) for s in chunk.sentences)
-        inputs.append(PassageInput(contexts[context], chunk.text, spans))
-    return inputs
-
-
-def _write(
-    passages: Sequence[Passage], chunks: Sequence[Sequence[Chunk]], encoder: Encoder, folder: Path, progress: Progress
-) -> int:
-    """Write everything but the manifest; return how many chunks the encoder had to cut short."""
-    flat = [chunk for own in chunks for chunk in own]
-    write_passages(passages, chunks, folder)
-    texts = [indexed_text(chunk) for chunk in flat]
-    write_lexical(texts, folder / LEXICAL)
-    write_vocabulary(texts, folder)
-    tokens = TokenWriter()
-    vectors: list[Vectors] = []
-    sentences: list[np.ndarray[Any, np.dtype[np.float16]]] = []
-    truncated = done = 0
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        progress(done, len(flat))
-
-    for start in range(0, len(flat), ENCODE_STEP):
-        inputs = chunk_inputs(flat[start : start + ENCODE_STEP], encoder)
-        encoded = encoder.encode_passages(inputs, advance)
-        tokens.add(inputs, encoded.tokens)
-        vectors.append(comparable(encoded.chunks, encoder.spec))
-        sentences.extend(comparable(own, encoder.spec).astype(np.float16) for own in encoded.sentences)
-        truncated += encoded.truncated
-    write_dense(np.concatenate(vectors), folder / DENSE)
-    np.save(folder / SENTENCE_VECTORS, np.concatenate(sentences))
-    tokens.write(folder / TOKENS)
-    return truncated
-
-
-def _manifest(
-    collected: Collected, chunks: Sequence[Sequence[Chunk]], encoder: Encoder, folder: Path, truncated: int
-) -> Manifest:
-    now = datetime.datetime.now(datetime.UTC)
-    files = file_facts(folder)
-    whole = hashlib.sha256(repr(sorted((name, fact.sha256) for name, fact in files.items())).encode()).hexdigest()
+def _manifest(spooled: _Spooled, merged: Merged, encoder: Encoder, dense: dict[str, object]) -> Manifest:
+    """Return the manifest of a generation whose files are not all written yet: without name and files."""
     return Manifest(
         format=FORMAT,
-        generation=f"{now:%Y%m%dT%H%M%S}{now.microsecond:06d}-{whole[:8]}",
-        created=now.isoformat(timespec="seconds"),
+        generation="",
+        created="",
         encoder=asdict(encoder.spec),
         query_precision=QUERY_PRECISION,
+        passage_precision=PASSAGE_PRECISION,
         chunking={"max_tokens": min(CHUNK_TOKENS, encoder.spec.max_tokens), "context_tokens": CONTEXT_TOKENS},
         lexical={"method": "lucene", "k1": K1, "b": B, "stemmer": STEMMER},
-        counts=_counts(collected, chunks, truncated),
-        corpus_digest=corpus_digest(p.id for p in collected.passages),
-        files=files,
+        dense=dense,
+        counts=_counts(spooled, merged),
+        corpus_digest=spooled.digest,
+        files={},
     )
 
 
-def _counts(collected: Collected, chunks: Sequence[Sequence[Chunk]], truncated: int) -> dict[str, object]:
+def named(manifest: Manifest, files: dict[str, FileFact]) -> Manifest:
+    """Return the manifest of a whole generation: with its files, and a name from the time and their digests."""
+    now = datetime.datetime.now(datetime.UTC)
+    whole = hashlib.sha256(repr(sorted((name, fact.sha256) for name, fact in files.items())).encode()).hexdigest()
+    name = f"{now:%Y%m%dT%H%M%S}{now.microsecond:06d}-{whole[:8]}"
+    return replace(manifest, generation=name, created=now.isoformat(timespec="seconds"), files=files)
+
+
+def _counts(spooled: _Spooled, merged: Merged) -> dict[str, object]:
     return {
-        "documents": len({(p.source, p.document) for p in collected.passages}),
-        "passages": len(collected.passages),
-        "chunks": sum(len(own) for own in chunks),
-        "sentences": sum(len(chunk.sentences) for own in chunks for chunk in own),
-        "truncated_chunks": truncated,
-        "rejected": _by_reason(item.reason for item in collected.rejected),
-        "unreadable": len(collected.unreadable),
+        "documents": spooled.documents,
+        "passages": len(spooled.offsets) - 1,
+        "chunks": merged.chunks,
+        "sentences": merged.sentences,
+        "truncated_chunks": merged.truncated,
+        "rejected": _by_reason(item.reason for item in spooled.rejected),
+        "unreadable": len(spooled.unreadable),
     }
 
 
@@ -232,7 +241,7 @@ def _by_reason(reasons: Iterable[str]) -> dict[str, int]:
 
 def check_sources(index: Path, sources: Sequence[Path]) -> list[str]:
     """Return where the live generation differs from what reading its sources gives now, passage by passage, every field."""
-    expected = {passage.id: passage for passage in collect(sources).passages}
+    expected = {passage.id: passage for passage in collect(sources) if isinstance(passage, Passage)}
     store = PassageStore(current_generation(index))
     found = []
     for passage in (store.passage(number) for number in range(store.passages)):

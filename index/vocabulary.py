@@ -7,7 +7,7 @@ The same value holds the bundled list of ordinary English words. What is a slip,
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -156,7 +156,11 @@ def words_of(text: str) -> set[str]:
 
 def write_vocabulary(texts: Iterable[str], folder: Path) -> None:
     """Write the words of the texts, one text for each chunk: a line each with the count of chunks and the sound."""
-    counts, chunks = _count(texts)
+    write_counts(*_count(texts), folder)
+
+
+def write_counts(counts: Mapping[str, int], chunks: int, folder: Path) -> None:
+    """Write a vocabulary: the number of chunks that hold each word, and the number of chunks."""
     lines = [f"{_FIRST_CELL}\t{chunks}\t-\n"]
     lines += [f"{word}\t{count}\t{sound(word)}\n" for word, count in sorted(counts.items())]
     (folder / VOCABULARY).write_text("".join(lines), encoding="utf-8", newline="\n")

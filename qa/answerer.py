@@ -13,7 +13,8 @@ from dataclasses import replace
 from corpus.passage import Passage
 from corpus.text import has_lone_surrogates
 from index.confidence import Calibration
-from index.local import LocalIndex, Ranking
+from index.local import LocalIndex
+from index.ranking import Ranking
 from index.storage import StorageError
 from index.wording import Wording
 from qa.answer import Alert, Answer, Found, IndexRef

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from corpus.passage import Passage, Span, text_sha256
-from index.local import Hit, LocalIndex, Query, Ranking
+from index.local import LocalIndex
+from index.ranking import Hit, Query, Ranking
 from qa.answer import Citation, Quote
 from qa.context import widened
 from qa.highlight import answering_sentences
@@ -46,7 +47,7 @@ def _shown(index: LocalIndex, ranking: Ranking) -> Iterator[Shown]:
 
 def what_to_show(index: LocalIndex, query: Query, hit: Hit) -> Shown:
     """Return the range to quote for a hit: the whole of a short passage, else the chunk and its nearer neighbour."""
-    passage, siblings = hit.chunk.passage, index.siblings(hit.number)
+    passage, siblings = hit.passage, index.siblings(hit.number)
     if len(passage.text.split()) <= WHOLE_WORDS:
         return Shown(hit, Span(0, len(passage.text)), tuple(siblings))
     beside = index.nearer(query, [n for n in (hit.number - 1, hit.number + 1) if n in siblings])
@@ -57,7 +58,7 @@ def what_to_show(index: LocalIndex, query: Query, hit: Hit) -> Shown:
 
 
 def _repeats(shown: Shown, quote: Quote) -> bool:
-    passage, citation = shown.hit.chunk.passage, quote.citation
+    passage, citation = shown.hit.passage, quote.citation
     text = passage.text[shown.span.start : shown.span.end]
     overlap = shown.span.start < citation.end and citation.start < shown.span.end
     return text == quote.text or (passage.id == citation.passage_id and overlap)
@@ -65,10 +66,10 @@ def _repeats(shown: Shown, quote: Quote) -> bool:
 
 def quote_from(index: LocalIndex, query: Query, shown: Shown, *, rank: int) -> Quote:
     """Return the quote of a range, with the sentences that answer highlighted."""
-    passage, span = shown.hit.chunk.passage, shown.span
+    passage, span = shown.hit.passage, shown.span
     sentences = [sentence for number in shown.chunks for sentence in index.sentences(query, number)]
     weights = query.words.weights if query.words else None
-    marked = answering_sentences(query.lexical, passage.text, sentences, weights)
+    marked = answering_sentences(query.text, passage.text, sentences, weights)
     highlights = tuple(Span(s.start - span.start, s.end - span.start) for s in marked)
     text = passage.text[span.start : span.end]
     return Quote(rank, text, round(shown.hit.score, 4), highlights, cite(passage, span, rank))

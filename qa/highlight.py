@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from corpus.passage import Span
-from index.local import Sentence
+from index.ranking import Sentence
 
 # Chosen on eval seed, by benchmarks/highlight.py (docs/retrieval.md): how much the weaker sentence's own coverage and the
 # sentences' similarity count, the most words of a pair, and from how many words on a first step is shown alone.

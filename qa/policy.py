@@ -8,7 +8,7 @@ accepted share is the operator's one knob.
 from dataclasses import dataclass
 
 from index.confidence import Calibration, strength
-from index.local import Ranking
+from index.ranking import Ranking
 from qa.answer import Disclaimer, Reason
 
 DISCLAIMER = Disclaimer(

@@ -6,7 +6,7 @@ passage, whose chunks carry the heading. Questions come before other headings. N
 
 from collections.abc import Iterable, Sequence
 
-from index.local import Hit
+from index.ranking import Hit
 from qa.answer import Quote
 
 MOST = 3
@@ -21,7 +21,7 @@ def suggestions_from(hits: Iterable[Hit], quotes: Sequence[Quote], question: str
     said = {question.casefold().strip(" ?.!")}
     found: list[str] = []
     for hit in hits:
-        heading = hit.chunk.passage.heading
+        heading = hit.passage.heading
         plain = heading.casefold().strip(" ?.!")
         if heading not in quoted and plain not in said and FEWEST_WORDS <= len(heading.split()) <= MOST_WORDS:
             said.add(plain)
@@ -31,5 +31,5 @@ def suggestions_from(hits: Iterable[Hit], quotes: Sequence[Quote], question: str
 
 def topics_from(hits: Iterable[Hit]) -> tuple[str, ...]:
     """Return at most MOST_TOPICS titles of the documents nearest to the question, nearest first."""
-    titles = dict.fromkeys(hit.chunk.passage.title for hit in hits if hit.chunk.passage.title)
+    titles = dict.fromkeys(hit.passage.title for hit in hits if hit.passage.title)
     return tuple(titles)[:MOST_TOPICS]

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from index.local import LocalIndex, verify_index
+from index.local import LocalIndex
 from index.storage import current_generation
+from index.verify import verify_index
 from index.wording import Wording
 from qa.answerer import Answerer
 from tests.conftest import PROJECT, run_command

@@ -31,7 +31,8 @@ from index.confidence import (
     strength,
 )
 from index.encoder import Encoder
-from index.local import LocalIndex, Query, Ranking
+from index.local import LocalIndex
+from index.ranking import Query, Ranking
 from index.storage import CALIBRATION, StorageError, current_generation, read_manifest
 from index.tokens import QueryWords
 from qa.answerer import Answerer

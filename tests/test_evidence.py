@@ -9,7 +9,8 @@ import pytest
 from corpus.passage import Passage, Span, text_sha256
 from corpus.readers.source import Place, SourceFile, make_passage
 from index.build import Collected, build_index
-from index.local import Hit, LocalIndex, Query, Ranking
+from index.local import LocalIndex
+from index.ranking import Hit, Query, Ranking
 from index.storage import current_generation, read_manifest
 from index.wording import Wording
 from qa.answer import Quote
@@ -53,7 +54,7 @@ def every_hit(index: LocalIndex) -> Iterator[tuple[Query, Hit]]:
 
 
 def test_the_texts_are_long_and_short_as_meant(index: LocalIndex) -> None:
-    sizes = {p.source: len(p.text.split()) for p in map(index.passage, index.passage_ids()) if p}
+    sizes = {p.source: len(p.text.split()) for p in map(index.passage_at, range(index.passages)) if p}
     assert sizes["exact.txt"] == WHOLE_WORDS
     assert min(sizes[name] for name in ("long.txt", "listed.txt", "over.txt")) > WHOLE_WORDS
     assert index.chunks > 15
@@ -76,7 +77,7 @@ def test_of_a_long_passage_the_chunk_and_its_nearer_neighbour_are_shown(index: L
         beside = [n for n in (hit.number - 1, hit.number + 1) if n in index.siblings(hit.number)]
         (other,) = set(shown.chunks) - {hit.number}
         assert other in beside
-        similarity = {found.number: found.similarity for found in search(index, query.lexical).hits}
+        similarity = {found.number: found.similarity for found in search(index, query.text).hits}
         if set(beside) <= similarity.keys():
             assert similarity[other] == pytest.approx(max(similarity[n] for n in beside))
         assert shown.chunks == tuple(range(shown.chunks[0], shown.chunks[0] + 2)), "one piece"

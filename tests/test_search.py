@@ -19,7 +19,8 @@ from index.dense import DenseArm, DenseError, write_dense
 from index.encoder import unit_rows
 from index.fusion import BM25, DENSE, HYBRID, Weights, fuse, rank_again, squash, standardise
 from index.lexical import K1, B, LexicalArm, LexicalError, best, content_spans, write_lexical
-from index.local import BACKGROUND, Hit, LocalIndex, Query, Ranking
+from index.local import LocalIndex
+from index.ranking import BACKGROUND, Hit, Query, Ranking
 from index.storage import current_generation, read_manifest
 from index.tokens import SIGN_SCALE
 from index.wording import Change, Wording
@@ -283,7 +284,7 @@ def test_k_is_kept_and_ties_go_by_order(index: LocalIndex) -> None:
 def test_a_translated_question_has_the_mean_of_both_wordings_vectors(index: LocalIndex) -> None:
     change = Change(4, 8, "ache", "pain, soreness", "lay")
     query = index.search(Wording("hip ache", "hip ache", ("pain", "soreness"), (change,)), 1).query
-    assert query.lexical == "hip pain"
+    assert query.text == "hip pain"
     hip = np.array(count("hip"), float)
     both = np.array(count("hip pain"), float) / math.sqrt(2)
     np.testing.assert_allclose(query.vector, (hip + both) / np.linalg.norm(hip + both), atol=1e-6)

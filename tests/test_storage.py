@@ -12,7 +12,7 @@ from corpus.passage import Passage
 from corpus.read import read_sources
 from index.build import Collected, build_index, require_target
 from index.encoder import Encoder
-from index.local import LocalIndex, verify_index
+from index.local import LocalIndex
 from index.passages import check_passages
 from index.storage import (
     MANIFEST,
@@ -25,6 +25,7 @@ from index.storage import (
     read_manifest,
     rollback,
 )
+from index.verify import verify_index
 from index.wording import Wording
 from tests.fakes import put_word_encoder
 

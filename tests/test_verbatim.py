@@ -26,8 +26,9 @@ import qa.answerer
 import qa.evidence
 from corpus.passage import Passage, Span, text_sha256
 from index.build import check_sources
-from index.local import LocalIndex, check_texts
+from index.local import LocalIndex
 from index.passages import PassageStore
+from index.verify import check_texts
 from qa.__main__ import render
 from qa.answer import Answer, Quote
 from qa.answerer import Answerer

@@ -12,8 +12,8 @@ import pytest
 
 from index.build import build_index, check_sources, collect
 from index.encoder import Encoder
-from index.local import verify_index
 from index.storage import MANIFEST, current_generation, file_facts, read_manifest
+from index.verify import verify_index
 from tests.conftest import run_command
 from tests.odd_corpora import SURE
 
