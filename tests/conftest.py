@@ -5,14 +5,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from index.encoder import Encoder, open_encoder
+from index.encoder import EncoderSource
 from index.local import LocalIndex
+from index.models import open_for_passages
 from index.storage import ENCODER, current_generation
 from qa.answerer import Answerer
 
@@ -65,15 +66,14 @@ def answerer(starter: LocalIndex) -> Answerer:
 
 
 @pytest.fixture(scope="session")
-def real_encoder(starter_path: Path) -> Callable[[Path], Encoder]:
-    """Puts the real, already exported encoder into a folder: a build without torch."""
+def real_encoder(starter_path: Path) -> EncoderSource:
+    """The real, already exported encoder: a build without torch."""
     exported = current_generation(starter_path) / ENCODER
 
-    def put(folder: Path) -> Encoder:
+    def put(folder: Path) -> None:
         shutil.copytree(exported, folder)
-        return open_encoder(folder, "float32", threads=2)
 
-    return put
+    return EncoderSource("exported", put, open_for_passages)
 
 
 @pytest.fixture(scope="session")

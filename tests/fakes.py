@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from corpus.passage import Chunk, Passage, Span
 from index.encoder import (
     EXPORT_VERSION,
     Encoder,
+    EncoderSource,
     EncoderSpec,
     PassageInput,
     PassageVectors,
@@ -22,6 +24,8 @@ from index.encoder import (
     ignore_progress,
     unit_rows,
 )
+from index.lexical import LexicalQuery
+from index.passages import PassageStore
 
 VOCABULARY = ("hip", "back", "pain", "ice", "heat", "run", "sit", "disc", "nerve", "stretch")
 SPEC = EncoderSpec(
@@ -79,8 +83,37 @@ def tokens_of(text: str) -> TokenVectors:
     return TokenVectors(np.array([own for _, own in found], np.float32).reshape(-1, SPEC.dim), starts)
 
 
-def put_word_encoder(folder: Path) -> Encoder:
+def write_spec(folder: Path) -> None:
     """Write the fake encoder's specification where a build wants an encoder."""
     folder.mkdir(parents=True)
     SPEC.save(folder)
+
+
+def open_word_encoder(_: Path) -> Encoder:
+    """Return the fake encoder; a function of a module, so that worker processes find it."""
     return WordEncoder()
+
+
+put_word_encoder = EncoderSource("word-counts", write_spec, open_word_encoder)
+
+
+REST = Passage("0" * 16, "d", "", "", "", "", "", "", "", "Rest.", "s", 0, 5)
+NO_STEMS = LexicalQuery(np.zeros(0, np.int64), np.zeros(0, np.float32))
+
+
+class Shelf(PassageStore):
+    """A store without files: one document, and one passage of one chunk."""
+
+    def __init__(self, document: int = 0, passage: Passage = REST) -> None:
+        self._one = document
+        self._held = passage
+
+    def document(self, _: int) -> int:
+        return self._one
+
+    def passage_of(self, _: int) -> Passage:
+        return self._held
+
+    def chunk(self, _: int) -> Chunk:
+        whole = Span(0, len(self._held.text))
+        return Chunk(self._held, 0, whole.end, (whole,), whole)

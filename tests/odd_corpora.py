@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from index.build import build_index, collect
 from index.encoder import (
-    Encoder,
+    EncoderSource,
     EncoderSpec,
     PassageInput,
     PassageVectors,
@@ -197,10 +197,12 @@ class HashEncoder:
         return self._directions[word]
 
 
-def put_hash_encoder(folder: Path) -> Encoder:
+def write_spec(folder: Path) -> None:
     folder.mkdir(parents=True)
     HASHED.save(folder)
-    return HashEncoder()
+
+
+put_hash_encoder = EncoderSource("hashed", write_spec, lambda _: HashEncoder())
 
 
 def built(folder: Path, texts: dict[str, str]) -> tuple[Answerer, Corpus]:

@@ -3,7 +3,6 @@
 import json
 import math
 import random
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 
 from corpus.passage import Passage, Span
 from corpus.readers.source import Place, SourceFile, make_passage
-from index.build import Collected, build_index
+from index.build import build_index
 from index.confidence import (
     COVERAGE,
     LENGTH,
@@ -30,14 +29,14 @@ from index.confidence import (
     question_from,
     strength,
 )
-from index.encoder import Encoder
+from index.encoder import EncoderSource
 from index.local import LocalIndex
 from index.ranking import Query, Ranking
 from index.storage import CALIBRATION, StorageError, current_generation, read_manifest
 from index.tokens import QueryWords
 from qa.answerer import Answerer
 from qa.policy import Policy, PolicyError
-from tests.fakes import SPEC, VOCABULARY, WordEncoder, put_word_encoder
+from tests.fakes import NO_STEMS, SPEC, VOCABULARY, WordEncoder, put_word_encoder
 from tests.test_evidence import search
 from tests.test_search import hits_of
 
@@ -46,11 +45,15 @@ EVEN = Calibration(slope=4.0, middle=0.5, left_out=STEPS, bank=STEPS, related=ST
 ZERO = np.zeros(SPEC.dim, np.float32)
 
 
-def query_of(weights: list[float], lexical: str = "") -> Query:
+def query_of(weights: list[float], text: str = "") -> Query:
     """Return a query of so many content words with nothing but weights."""
     spans = tuple(Span(i, i + 1) for i in range(len(weights)))
+    no_tokens = np.zeros((0, SPEC.dim), np.float32)
     return Query(
-        ZERO, lexical, QueryWords(spans, np.array(weights, np.float32), np.zeros((0, SPEC.dim), np.float32), np.zeros(0, int))
+        ZERO,
+        text,
+        NO_STEMS,
+        QueryWords(spans, np.array(weights, np.float32), no_tokens, np.zeros(0, int)),
     )
 
 
@@ -66,7 +69,7 @@ def test_strength_by_hand() -> None:
 def test_strength_without_word_scores_rests_on_similarity_and_length() -> None:
     hits = hits_of([0.7, 0.3])
     words = "how does the hip, back, knee and spine stretch"
-    plain = Ranking(Query(ZERO, words, None), hits)
+    plain = Ranking(Query(ZERO, words, NO_STEMS, None), hits)
     assert strength(plain, hits[0]) == pytest.approx(0.7 + (0.7 - 0.3) + LENGTH * math.log(5))
     unscored = Ranking(query_of([0.2] * 5), hits)
     assert strength(unscored, hits[0]) == pytest.approx(strength(plain, hits[0]))
@@ -77,7 +80,7 @@ def test_a_question_counts_as_having_a_few_words_at_least() -> None:
     by_words = [strength(Ranking(query_of([1 / n] * n), hits), hits[0]) for n in range(1, 6)]
     assert by_words[:SHORTEST] == [by_words[0]] * SHORTEST
     assert by_words[SHORTEST - 1] < by_words[SHORTEST] < by_words[SHORTEST + 1]
-    assert strength(Ranking(Query(ZERO, "", None), hits), hits[0]) == pytest.approx(by_words[0])
+    assert strength(Ranking(Query(ZERO, "", NO_STEMS, None), hits), hits[0]) == pytest.approx(by_words[0])
 
 
 SHARES = st.floats(0.001, 0.999)
@@ -161,8 +164,8 @@ def passages(*documents: str) -> tuple[Passage, ...]:
     )
 
 
-def build(folder: Path, *documents: str, put: Callable[[Path], Encoder] = put_word_encoder) -> LocalIndex:
-    build_index(Collected(passages(*documents), (), ()), folder, put)
+def build(folder: Path, *documents: str, put: EncoderSource = put_word_encoder) -> LocalIndex:
+    build_index(passages(*documents), folder, put)
     generation = current_generation(folder)
     if put is put_word_encoder:
         return LocalIndex(generation, read_manifest(generation), WordEncoder())
@@ -212,7 +215,7 @@ def test_a_corpus_of_one_sentence_can_be_built_and_asked(tmp_path: Path) -> None
     assert Answerer(index).ask("ice").confidence == 0.5
 
 
-def test_bank_topics_that_the_corpus_covers_are_not_counted(tmp_path: Path, real_encoder: Callable[[Path], Encoder]) -> None:
+def test_bank_topics_that_the_corpus_covers_are_not_counted(tmp_path: Path, real_encoder: EncoderSource) -> None:
     """A corpus of the bank's own questions on bicycles and gardens covers these topics and no more."""
     own = ("gardening", "cars-bikes")
     documents = [question for topic, question in question_bank() if topic in own]
@@ -252,7 +255,7 @@ def test_no_question_is_made_of_three_words(several: LocalIndex) -> None:
 
 def ranking_of(similarity: float, *, lexical: float = 1.0) -> Ranking:
     hits = tuple(replace(hit, lexical=lexical) for hit in hits_of([similarity, 0.0]))
-    return Ranking(Query(ZERO, "hip", None), hits)
+    return Ranking(Query(ZERO, "hip", NO_STEMS, None), hits)
 
 
 LOW = LENGTH * math.log(SHORTEST)
@@ -289,7 +292,7 @@ def test_more_is_answered_where_more_wrong_answers_are_accepted() -> None:
 
 def test_without_hits_or_known_words_the_reason_says_so() -> None:
     policy = Policy(EVEN)
-    nothing = Ranking(Query(ZERO, "", None), ())
+    nothing = Ranking(Query(ZERO, "", NO_STEMS, None), ())
     assert policy.decide(nothing, understood=True).reason == "off_topic"
     assert policy.decide(nothing, understood=False).reason == "unclear"
     assert policy.decide(ranking_of(0.0, lexical=0.0), understood=False).reason == "unclear"

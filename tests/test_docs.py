@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from index.build import CHUNK_TOKENS
 from index.fusion import HYBRID
 from index.lexical import K1, B
 from index.local import CANDIDATES
+from index.shards import CHUNK_TOKENS
 from qa.answerer import MAX_QUESTION
 from qa.policy import ACCEPTED_WRONG
 from server import Settings

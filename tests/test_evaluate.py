@@ -11,7 +11,7 @@ from benchmarks.misspelling import lay_variant, misspell
 from benchmarks.misspelling import ndcg as ndcg_of
 from evaluate import Result, main, run_lines
 from evaluation.dataset import Dataset, DatasetError, load_dataset
-from index.build import Collected, build_index
+from index.build import build_index
 from index.local import LocalIndex
 from index.models import DEFAULT_MODEL
 from index.storage import current_generation, read_manifest
@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def open_index(dataset: Dataset, folder: Path) -> LocalIndex:
-    build_index(Collected(dataset.passages, (), ()), folder, put_word_encoder)
+    build_index(dataset.passages, folder, put_word_encoder)
     generation = current_generation(folder)
     return LocalIndex(generation, read_manifest(generation), WordEncoder())
 

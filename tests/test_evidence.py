@@ -8,7 +8,7 @@ import pytest
 
 from corpus.passage import Passage, Span, text_sha256
 from corpus.readers.source import Place, SourceFile, make_passage
-from index.build import Collected, build_index
+from index.build import build_index
 from index.local import LocalIndex
 from index.ranking import Hit, Query, Ranking
 from index.storage import current_generation, read_manifest
@@ -38,7 +38,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> LocalIndex:
     folder: Path = tmp_path_factory.mktemp("evidence")
     texts = {"long": LONG, "listed": LISTED, "short": SHORT, "again": SHORT, "exact": EXACT, "over": OVER}
     passages = tuple(passage(f"{name}.txt", text) for name, text in texts.items())
-    build_index(Collected(passages, (), ()), folder, put_word_encoder)
+    build_index(passages, folder, put_word_encoder)
     generation = current_generation(folder)
     return LocalIndex(generation, read_manifest(generation), WordEncoder())
 

@@ -10,21 +10,21 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
-from corpus.passage import Chunk, Passage, Span
+from corpus.passage import Passage
 from corpus.read import read_sources
-from index.build import Collected, build_index
-from index.dense import DenseArm, DenseError, write_dense
+from index.build import build_index
+from index.dense import VECTORS, DenseArm, DenseError
 from index.encoder import unit_rows
 from index.fusion import BM25, DENSE, HYBRID, Weights, fuse, rank_again, squash, standardise
-from index.lexical import K1, B, LexicalArm, LexicalError, best, content_spans, write_lexical
+from index.lexical import K1, B, LexicalArm, LexicalError, content_spans
 from index.local import LocalIndex
+from index.postings import write_lexical
 from index.ranking import BACKGROUND, Hit, Query, Ranking
 from index.storage import current_generation, read_manifest
 from index.tokens import SIGN_SCALE
 from index.wording import Change, Wording
-from tests.fakes import SPEC, WordEncoder, count, put_word_encoder
+from tests.fakes import NO_STEMS, SPEC, Shelf, WordEncoder, count, put_word_encoder
 
 TEXTS = (
     "Ice helps a sore hip after a run.",
@@ -39,7 +39,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> LocalIndex:
     target = tmp_path_factory.mktemp("search")
     (target / "texts.txt").write_text("\n".join(TEXTS), encoding="utf-8")
     passages = tuple(p for p in read_sources([target / "texts.txt"]) if isinstance(p, Passage))
-    build_index(Collected(passages, (), ()), target / "index", put_word_encoder)
+    build_index(passages, target / "index", put_word_encoder)
     folder = current_generation(target / "index")
     return LocalIndex(folder, read_manifest(folder), WordEncoder())
 
@@ -47,8 +47,8 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> LocalIndex:
 def test_dense_search_is_exact_inner_product(tmp_path: Path) -> None:
     generator = np.random.default_rng(7)
     vectors = unit_rows(generator.normal(size=(50, 16)).astype(np.float32))
-    write_dense(vectors, tmp_path / "v.faiss")
-    arm = DenseArm.open(tmp_path / "v.faiss")
+    np.save(tmp_path / VECTORS, vectors)
+    arm = DenseArm.open(tmp_path)
     query = vectors[3] + vectors[8]
     ids, scores = arm.search(query, 10)
     expected = np.argsort(-(vectors @ query), kind="stable")[:10]
@@ -79,47 +79,39 @@ def bm25_by_hand(query: list[str], documents: list[list[str]]) -> list[float]:
     return scores
 
 
+def scores_of(arm: LexicalArm, query: str) -> np.ndarray:
+    return arm.scores(arm.read(query), np.arange(arm.count))
+
+
 def test_bm25_matches_the_formula(tmp_path: Path) -> None:
     documents = ["hip hip run", "spine disc", "hip disc nerve ice ice", "stretch"]
     write_lexical(documents, tmp_path / "bm25")
-    arm = LexicalArm.open(tmp_path / "bm25")
+    arm = LexicalArm(tmp_path / "bm25")
     stems = [[{"nerve": "nerv", "spine": "spine"}.get(w, w) for w in d.split()] for d in documents]
-    np.testing.assert_allclose(arm.scores("Hip, ICE"), bm25_by_hand(["hip", "ice"], stems), rtol=1e-5)
-    np.testing.assert_allclose(arm.scores("Running hips"), bm25_by_hand(["run", "hip"], stems), rtol=1e-5)
-    assert not arm.scores("xylophone").any()
-    assert not arm.scores("the of and").any()
+    np.testing.assert_allclose(scores_of(arm, "Hip, ICE"), bm25_by_hand(["hip", "ice"], stems), rtol=1e-5)
+    np.testing.assert_allclose(scores_of(arm, "Running hips"), bm25_by_hand(["run", "hip"], stems), rtol=1e-5)
+    assert not scores_of(arm, "xylophone").any()
+    assert not scores_of(arm, "the of and").any()
     assert arm.count == 4
 
 
 def test_bm25_of_a_corpus_of_stop_words_finds_nothing(tmp_path: Path) -> None:
     write_lexical(["the of and", "to be"], tmp_path / "bm25")
-    arm = LexicalArm.open(tmp_path / "bm25")
+    arm = LexicalArm(tmp_path / "bm25")
     assert arm.count == 2
-    assert not arm.scores("the hip").any()
+    assert not scores_of(arm, "the hip").any()
 
 
 def test_words_of_other_scripts_are_matched(tmp_path: Path) -> None:
     write_lexical(["боль в спине", "douleur à la hanche"], tmp_path / "bm25")
-    arm = LexicalArm.open(tmp_path / "bm25")
-    assert int(np.argmax(arm.scores("спине"))) == 0
-    assert int(np.argmax(arm.scores("Hanche"))) == 1
+    arm = LexicalArm(tmp_path / "bm25")
+    assert int(np.argmax(scores_of(arm, "спине"))) == 0
+    assert int(np.argmax(scores_of(arm, "Hanche"))) == 1
 
 
 def test_a_folder_that_is_no_bm25_index_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LexicalError, match="cannot be read as a BM25 index"):
-        LexicalArm.open(tmp_path)
-
-
-scores_of = hnp.arrays(np.float32, st.integers(0, 30), elements=st.floats(-50, 50, width=32).map(lambda x: round(x, 3)))
-
-
-@given(scores_of, st.integers(1, 40))
-def test_best_gives_the_highest_positive_scores_in_order(scores: np.ndarray, k: int) -> None:
-    expected = sorted((i for i, s in enumerate(scores.tolist()) if s > 0), key=lambda i: (-scores[i], i))
-    found = best(scores, k).tolist()
-    assert [float(scores[i]) for i in found] == [float(scores[i]) for i in expected[:k]]
-    if len(expected) <= k:
-        assert found == expected
+        LexicalArm(tmp_path)
 
 
 def fuse_by_hand(arms: list[list[float]], weights: list[float]) -> list[float]:
@@ -290,18 +282,16 @@ def test_a_translated_question_has_the_mean_of_both_wordings_vectors(index: Loca
     np.testing.assert_allclose(query.vector, (hip + both) / np.linalg.norm(hip + both), atol=1e-6)
 
 
-def hits_of(similarities: list[float], documents: list[str] | None = None) -> tuple[Hit, ...]:
+def hits_of(similarities: list[float], documents: list[int] | None = None) -> tuple[Hit, ...]:
     """Return hits that have nothing but a similarity and a document."""
     found = []
     for number, similarity in enumerate(similarities):
-        document = documents[number] if documents else "d"
-        passage = Passage(f"{number:016x}", document, "", "", "", "", "", "", "", "Rest.", "s", 0, 5)
-        chunk = Chunk(passage, 0, 5, (Span(0, 5),), Span(0, 5))
-        found.append(Hit(number, chunk, 0.5, 1, 1, similarity, similarity, 1.0, ()))
+        document = documents[number] if documents else 0
+        found.append(Hit(number, 0.5, 1, 1, similarity, similarity, 1.0, (), Shelf(document)))
     return tuple(found)
 
 
-QUERY = Query(np.zeros(SPEC.dim, np.float32), "", None)
+QUERY = Query(np.zeros(SPEC.dim, np.float32), "", NO_STEMS, None)
 
 
 def test_the_background_is_what_hits_far_down_reach() -> None:
@@ -314,8 +304,8 @@ def test_the_background_is_what_hits_far_down_reach() -> None:
 
 
 def test_without_a_passage_its_whole_document_is_left_out() -> None:
-    ranking = Ranking(QUERY, hits_of([0.9, 0.8, 0.7], ["a", "b", "a"]))
-    left = ranking.without(ranking.hits[2].chunk.passage)
+    ranking = Ranking(QUERY, hits_of([0.9, 0.8, 0.7], [0, 1, 0]))
+    left = ranking.without(ranking.hits[2].document)
     assert left.hits == (ranking.hits[1],)
     assert left.query is ranking.query
 

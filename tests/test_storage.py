@@ -1,47 +1,50 @@
 """Generations: published whole or not at all, refused when damaged, kept for rollback, movable."""
 
+import contextlib
 import json
 import multiprocessing
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from corpus.passage import Passage
 from corpus.read import read_sources
-from index.build import Collected, build_index, require_target
-from index.encoder import Encoder
+from index.build import build_index, require_target
+from index.encoder import EncoderSource
 from index.local import LocalIndex
 from index.passages import check_passages
 from index.storage import (
+    BUILDING,
+    GENERATION,
     MANIFEST,
     POINTER,
+    SHARDS,
     StorageError,
     check_files,
     current_generation,
     file_facts,
-    new_generation,
     read_manifest,
     rollback,
+    workshop,
 )
 from index.verify import verify_index
 from index.wording import Wording
 from tests.fakes import put_word_encoder
 
-PutEncoder = Callable[[Path], Encoder]
 
-
-def collected(folder: Path, *lines: str) -> Collected:
+def collected(folder: Path, *lines: str) -> list[Passage]:
     (folder / "texts.txt").write_text("\n".join(lines), encoding="utf-8")
-    return Collected(tuple(p for p in read_sources([folder / "texts.txt"]) if isinstance(p, Passage)), (), ())
+    return [p for p in read_sources([folder / "texts.txt"]) if isinstance(p, Passage)]
 
 
 LINES = ("Ice can ease a sore hip.", "Heat can ease a stiff back. Do not sleep on a heat pad.")
 
 
 @pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory, real_encoder: PutEncoder) -> Path:
+def pristine(tmp_path_factory: pytest.TempPathFactory, real_encoder: EncoderSource) -> Path:
     """An index built once with the real encoder, which no test changes."""
     folder = tmp_path_factory.mktemp("pristine")
     build_index(collected(folder, *LINES), folder / "index", real_encoder)
@@ -173,37 +176,47 @@ def test_a_copied_generation_serves_by_itself(built: Path, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
 def test_a_build_that_stops_leaves_the_live_index_alone(built: Path, tmp_path: Path, stop: type[BaseException]) -> None:
-    before = file_facts(built)
+    live = current_generation(built)
+    before = file_facts(live), (built / POINTER).read_text()
 
-    def put_and_stop(folder: Path) -> Encoder:
-        put_word_encoder(folder)
+    def put_and_stop(folder: Path) -> None:
+        put_word_encoder.put(folder)
         raise stop("now")
 
     with pytest.raises(stop, match="now"):
-        build_index(collected(tmp_path, "Stretch the hip."), built, put_and_stop)
-    assert file_facts(built) == before
+        build_index(collected(tmp_path, "Stretch the hip."), built, replace(put_word_encoder, put=put_and_stop))
+    assert (file_facts(live), (built / POINTER).read_text()) == before
+    assert current_generation(built) == live
     assert verify_index(built) == []
 
 
 def hold_build(index: Path, held: object, release: object) -> None:
-    with new_generation(index):
+    with workshop(index, "one"):
         held.set()  # type: ignore[attr-defined]
         release.wait(30)  # type: ignore[attr-defined]
 
 
-def test_two_builds_at_once_are_refused_and_a_killed_one_is_cleared_away(tmp_path: Path) -> None:
+def test_two_builds_at_once_are_refused_and_a_killed_ones_work_is_only_for_the_same_encoder(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     held, release = context.Event(), context.Event()
     other = context.Process(target=hold_build, args=(tmp_path / "index", held, release))
     other.start()
     assert held.wait(60)
-    with pytest.raises(StorageError, match="another build is writing"), new_generation(tmp_path / "index"):
+    with pytest.raises(StorageError, match="another build is writing"), workshop(tmp_path / "index", "one"):
         pass
     other.kill()
     other.join()
-    assert len(list((tmp_path / "index" / "generations").glob(".building-*"))) == 1
-    with new_generation(tmp_path / "index") as folder:
-        assert list((tmp_path / "index" / "generations").iterdir()) == [folder]
+    shard = tmp_path / "index" / "generations" / BUILDING / SHARDS / "done.npz"
+    shard.write_bytes(b"")
+    (shard.parent / ".half-done").write_bytes(b"")
+    with contextlib.suppress(KeyboardInterrupt), workshop(tmp_path / "index", "one") as folder:
+        assert [path.name for path in (folder / SHARDS).iterdir()] == ["done.npz"]
+        raise KeyboardInterrupt
+    assert shard.is_file()
+    with workshop(tmp_path / "index", "another") as folder:
+        assert list((folder / SHARDS).iterdir()) == []
+        assert list((folder / GENERATION).iterdir()) == []
+    assert list((tmp_path / "index" / "generations").iterdir()) == []
 
 
 def test_offsets_that_do_not_hold_are_named(built: Path) -> None:

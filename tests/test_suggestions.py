@@ -9,6 +9,7 @@ from qa.answer import Quote
 from qa.answerer import Answerer
 from qa.evidence import cite
 from qa.suggestions import MOST, MOST_TOPICS, MOST_WORDS, suggestions_from, topics_from
+from tests.fakes import REST, Shelf
 from tests.test_search import hits_of
 
 QUESTIONS = (
@@ -27,7 +28,7 @@ QUESTIONS = (
 def under(heading: str, title: str = "") -> Hit:
     """Return a hit whose passage has a heading and a title."""
     (hit,) = hits_of([0.5])
-    return replace(hit, chunk=replace(hit.chunk, passage=replace(hit.chunk.passage, heading=heading, title=title)))
+    return replace(hit, store=Shelf(passage=replace(REST, heading=heading, title=title)))
 
 
 def quoted(hit: Hit) -> Quote:

@@ -4,6 +4,7 @@ import math
 import re
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.passage import Span
-from index.encoder import Encoder, PassageInput, PassageVectors, QueryVectors, TokenVectors, Vectors, no_tokens, unit_rows
+from index.encoder import PassageInput, PassageVectors, QueryVectors, TokenVectors, Vectors, no_tokens, unit_rows
 from index.fusion import HYBRID
 from index.local import LocalIndex
 from index.storage import current_generation, read_manifest
@@ -25,7 +26,8 @@ from index.tokens import (
     QueryWords,
     TokenArm,
     TokenError,
-    TokenWriter,
+    content_bits,
+    mean_token,
 )
 from index.wording import Wording
 from tests.fakes import SPEC, WordEncoder, put_word_encoder
@@ -90,16 +92,15 @@ def max_sim(question: str, asked: TokenVectors, kept: list[list[float]], mean: l
     return scores
 
 
-def written(batches: Sequence[tuple[Sequence[PassageInput], Sequence[TokenVectors]]], folder: Path) -> TokenArm:
-    writer = TokenWriter()
-    for inputs, tokens in batches:
-        writer.add(inputs, tokens)
-    writer.write(folder / "tokens")
-    return TokenArm(folder / "tokens")
-
-
 def write_chunks(inputs: Sequence[PassageInput], tokens: Sequence[TokenVectors], folder: Path) -> TokenArm:
-    return written([(inputs, tokens)], folder)
+    mean = mean_token(tokens, tokens[0].vectors.shape[1])
+    held = content_bits(inputs, tokens, mean)
+    (folder / "tokens").mkdir()
+    ends = np.concatenate([[0], np.cumsum(held.chunk_tokens)]).astype("<u8")
+    arrays = {BITS: held.bits, CHUNK_TOKEN_STARTS: ends, SENTENCE_TOKENS: held.sentence_starts, MEAN: mean}
+    for name, values in arrays.items():
+        np.save(folder / "tokens" / name, values)
+    return TokenArm(folder / "tokens")
 
 
 @settings(deadline=None)
@@ -119,7 +120,7 @@ def test_word_scores_match_a_second_implementation(
         for number, (item, own) in enumerate(zip(inputs, tokens, strict=True)):
             whole = in_content(own, item.whole, 0, len(item.whole))
             expected = max_sim(question, asked, whole, mean.tolist())
-            np.testing.assert_allclose(arm.word_scores(query, number), expected, atol=1e-4)
+            np.testing.assert_allclose(word_scores(arm, query, number), expected, atol=1e-4)
             rows = range(sentence, sentence + len(item.sentences))
             found = arm.sentence_word_scores(query, number, rows)
             prefix = len(item.whole) - len(item.text)
@@ -154,8 +155,12 @@ def test_many_signs_say_nearly_what_the_cosine_says(tmp_path: Path) -> None:
     mixed = np.stack([vectors[0], vectors[1] + generator.normal(size=384), generator.normal(size=384)]).astype(np.float32)
     query = arm.read_query("sciatica nerve bones", TokenVectors(mixed, np.array([0, 9, 15])), len)
     cosines = unit_rows(mixed - vectors.mean(axis=0)) @ unit_rows(vectors - vectors.mean(axis=0)).T
-    np.testing.assert_allclose(arm.word_scores(query, 0), cosines.max(axis=1), atol=0.12)
-    assert arm.word_scores(query, 0)[0] > 0.9
+    np.testing.assert_allclose(word_scores(arm, query, 0), cosines.max(axis=1), atol=0.12)
+    assert word_scores(arm, query, 0)[0] > 0.9
+
+
+def word_scores(arm: TokenArm, query: QueryWords, chunk: int) -> Vectors:
+    return np.asarray(arm.word_scores(query, np.array([chunk]))[0], np.float32)
 
 
 def one_hot(*places: int, dim: int = 8) -> Vectors:
@@ -176,19 +181,19 @@ def arm_of_two(folder: Path) -> tuple[TokenArm, Callable[[str, int], QueryWords]
 def test_a_heading_counts_for_the_chunk_and_for_none_of_its_sentences(tmp_path: Path) -> None:
     arm, ask = arm_of_two(tmp_path)
     heading, first, second = (ask(word, place) for word, place in (("sciatica", 0), ("pain", 2), ("hip", 3)))
-    best = float(arm.word_scores(heading, 0)[0])
-    assert best > float(arm.word_scores(heading, 1)[0])
+    best = float(word_scores(arm, heading, 0)[0])
+    assert best > float(word_scores(arm, heading, 1)[0])
     assert (arm.sentence_word_scores(heading, 0, range(2)) < best).all()
     assert int(arm.sentence_word_scores(first, 0, range(2)).argmax()) == 0
     assert int(arm.sentence_word_scores(second, 0, range(2)).argmax()) == 1
-    assert float(arm.sentence_word_scores(first, 0, range(2)).max()) == float(arm.word_scores(first, 0)[0])
+    assert float(arm.sentence_word_scores(first, 0, range(2)).max()) == float(word_scores(arm, first, 0)[0])
 
 
 def test_function_words_of_a_chunk_are_not_kept(tmp_path: Path) -> None:
     arm, ask = arm_of_two(tmp_path)
     assert arm.tokens == 6
-    function_word = float(arm.word_scores(ask("bed", 7), 0)[0])
-    assert function_word < float(arm.word_scores(ask("hip", 3), 0)[0])
+    function_word = float(word_scores(arm, ask("bed", 7), 0)[0])
+    assert function_word < float(word_scores(arm, ask("hip", 3), 0)[0])
 
 
 def test_a_question_of_function_words_is_one_word(tmp_path: Path) -> None:
@@ -197,7 +202,7 @@ def test_a_question_of_function_words_is_one_word(tmp_path: Path) -> None:
     assert query.spans == (Span(0, 11),)
     assert query.weights.tolist() == [1.0]
     assert query.word_of.tolist() == [0, 0, 0]
-    assert arm.word_scores(query, 0).shape == (1,)
+    assert word_scores(arm, query, 0).shape == (1,)
 
 
 def test_a_repeated_word_counts_once(tmp_path: Path) -> None:
@@ -219,13 +224,15 @@ def test_a_word_whose_tokens_were_cut_off_is_left_out(tmp_path: Path) -> None:
     assert query.spans == (Span(0, 3),)
 
 
-def test_later_chunks_are_centred_on_the_first_ones_mean(tmp_path: Path) -> None:
+def test_tokens_are_the_signs_of_their_vectors_less_the_mean(tmp_path: Path) -> None:
     items = [make_input("", [sentence]) for sentence in ("Hip pain.", "Bones hurt.")]
     vectors = [one_hot(0, 1, dim=2) * 2, one_hot(0, 1, dim=2)]
     tokens = [TokenVectors(own, np.array(starts)) for own, starts in zip(vectors, ([0, 4], [0, 6]), strict=True)]
-    arm = written([([item], [own]) for item, own in zip(items, tokens, strict=True)], tmp_path)
-    assert np.load(tmp_path / "tokens" / MEAN).tolist() == [1.0, 1.0]
-    assert np.unpackbits(np.load(tmp_path / "tokens" / BITS), axis=1, count=2).tolist() == [[1, 0], [0, 1], [0, 0], [0, 0]]
+    mean = mean_token(tokens, 2)
+    assert mean.tolist() == [0.75, 0.75]
+    assert np.unpackbits(content_bits(items, tokens, mean).bits, axis=1, count=2).tolist() == [[1, 0], [0, 1]] * 2
+    assert mean_token([], 2).tolist() == [0.0, 0.0]
+    arm = write_chunks(items, tokens, tmp_path)
     assert (arm.chunks, arm.tokens) == (2, 4)
 
 
@@ -234,9 +241,9 @@ def test_a_chunk_without_content_words_covers_nothing(tmp_path: Path) -> None:
     tokens = [TokenVectors(one_hot(0, 1, 2), np.array([0, 4, 8])), TokenVectors(one_hot(3), np.array([0]))]
     arm = write_chunks(items, tokens, tmp_path)
     query = arm.read_query("hip", TokenVectors(one_hot(3), np.array([0])), len)
-    assert arm.word_scores(query, 0).tolist() == [0.0]
+    assert word_scores(arm, query, 0).tolist() == [0.0]
     assert arm.sentence_word_scores(query, 0, range(2)).tolist() == [[0.0], [0.0]]
-    assert float(arm.word_scores(query, 1)[0]) > 0
+    assert float(word_scores(arm, query, 1)[0]) > 0
     assert arm.sentence_word_scores(query, 0, range(0)).shape == (0, 1)
 
 
@@ -262,11 +269,8 @@ class TokenlessEncoder(WordEncoder):
 def test_without_token_vectors_an_index_is_built_and_searched_by_the_other_arms(tmp_path: Path) -> None:
     from index.build import build_index
 
-    def put(folder: Path) -> Encoder:
-        put_word_encoder(folder)
-        return TokenlessEncoder()
-
-    build_index(collected(tmp_path, "Ice helps a sore hip.", "Heat helps the back."), tmp_path / "index", put)
+    source = replace(put_word_encoder, open=lambda _: TokenlessEncoder())
+    build_index(collected(tmp_path, "Ice helps a sore hip.", "Heat helps the back."), tmp_path / "index", source)
     folder = current_generation(tmp_path / "index")
     index = LocalIndex(folder, read_manifest(folder), TokenlessEncoder())
     ranking = index.search(Wording.as_typed("heat for a back"), 2, weights=HYBRID)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from index.build import build_index, check_sources, collect
-from index.encoder import Encoder
+from index.encoder import EncoderSource
 from index.storage import MANIFEST, current_generation, file_facts, read_manifest
 from index.verify import verify_index
 from tests.conftest import run_command
@@ -19,7 +19,7 @@ from tests.odd_corpora import SURE
 
 
 @pytest.fixture(scope="module")
-def sealed(tmp_path_factory: pytest.TempPathFactory, real_encoder: Callable[[Path], Encoder]) -> tuple[Path, Path]:
+def sealed(tmp_path_factory: pytest.TempPathFactory, real_encoder: EncoderSource) -> tuple[Path, Path]:
     """The sources of a small index, and its generation folder, with the real encoder, sound as built."""
     folder = tmp_path_factory.mktemp("sealed")
     (folder / "sure.md").write_text(SURE, encoding="utf-8")

@@ -1,0 +1,171 @@
+"""Building in shards: whatever the workers and however often it is stopped, the index is the same."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from corpus.passage import Passage
+from index.build import BuildError, Report, build_index, collect
+from index.local import LocalIndex
+from index.mapped import Rows
+from index.shards import plan_shards
+from index.storage import BUILDING, CALIBRATION, SHARDS, current_generation, read_manifest
+from index.verify import check_texts
+from index.wording import Wording
+from tests.conftest import PROJECT
+from tests.fakes import VOCABULARY, WordEncoder, put_word_encoder
+
+
+def made_up(count: int) -> list[Passage]:
+    """Return passages of random words, several of each document, long enough for many shards."""
+    generator = random.Random(3)
+    passages = []
+    for number in range(count):
+        sentences = [" ".join(generator.choices(VOCABULARY, k=9)).capitalize() + "." for _ in range(12)]
+        text = " ".join(sentences)
+        passages.append(
+            Passage(f"{number:016x}", f"d{number // 3}", f"T{number}", "", "", "", "", "", "", text, "s", number, number + 1)
+        )
+    return passages
+
+
+def contents(index: Path) -> dict[str, str]:
+    """Return the digest of every file of an index."""
+    return {name: fact.sha256 for name, fact in read_manifest(current_generation(index)).files.items()}
+
+
+def test_worker_processes_give_the_same_files_as_one_process(tmp_path: Path) -> None:
+    passages = made_up(120)
+    reports: list[Report] = []
+    for workers in (1, 2):
+        told: list[tuple[int, int]] = []
+        target = tmp_path / str(workers)
+        reports.append(
+            build_index(passages, target, put_word_encoder, lambda a, b, told=told: told.append((a, b)), workers=workers)  # type: ignore[misc]
+        )
+        assert [done for done, _ in told] == sorted({done for done, _ in told})
+        assert told[-1][0] == told[-1][1]
+        assert not (target / "generations" / BUILDING).exists()
+    assert reports[0].shards == reports[1].shards > 3
+    assert contents(tmp_path / "1") == contents(tmp_path / "2")
+    folder = current_generation(tmp_path / "2")
+    index = LocalIndex(folder, read_manifest(folder), WordEncoder())
+    assert check_texts(index) == []
+    assert index.manifest.counts["documents"] == 40
+    assert [index.document_of(number) for number in (0, 2, 3, 119)] == [0, 0, 1, 39]
+    assert len(index.search(Wording.as_typed("ice for a hip"), 5).hits) == 5
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_a_stopped_build_goes_on_where_it_was_and_ends_the_same(tmp_path: Path) -> None:
+    passages = made_up(120)
+    whole = build_index(passages, tmp_path / "whole", put_word_encoder)
+
+    def stop(_: int, __: int) -> None:
+        if len(list((tmp_path / "index" / "generations" / BUILDING / SHARDS).glob("*.npz"))) == 3:
+            raise Stopped("now")
+
+    with pytest.raises(Stopped, match="now"):
+        build_index(passages, tmp_path / "index", put_word_encoder, stop)
+    resumed = build_index(passages, tmp_path / "index", put_word_encoder)
+    assert (whole.resumed, resumed.resumed) == (0, 3)
+    assert contents(tmp_path / "index") == contents(tmp_path / "whole")
+
+
+def test_an_edited_passage_is_made_again_and_the_other_shards_are_not(tmp_path: Path) -> None:
+    passages = made_up(120)
+    seen: list[int] = []
+
+    def stop(done: int, total: int) -> None:
+        seen.append(done)
+        if done == total:
+            raise Stopped("last")
+
+    with pytest.raises(Stopped, match="last"):
+        build_index(passages, tmp_path / "index", put_word_encoder, stop)
+    # The 7th is none of the sample that the tokens are centred on.
+    edited = [*passages[:7], made_up(200)[150], *passages[8:]]
+    report = build_index(edited, tmp_path / "index", put_word_encoder)
+    assert 0 < report.shards - report.resumed <= 2
+    fresh = build_index(edited, tmp_path / "fresh", put_word_encoder)
+    assert fresh.resumed == 0
+    assert contents(tmp_path / "index") == contents(tmp_path / "fresh")
+
+
+def test_a_build_killed_at_any_moment_is_finished_by_the_next(starter_path: Path, tmp_path: Path) -> None:
+    """The real command with the real encoder, its workers and all, killed three times."""
+    command = [sys.executable, "-m", "index", "build", "corpus/starter", "--out", str(tmp_path / "index"), "--json"]
+    generator = random.Random()
+    for _ in range(3):
+        process = subprocess.Popen(
+            command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        time.sleep(generator.uniform(0.3, 12))
+        process.kill()
+        process.wait()
+        wait_for_no_one(process.pid)
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["passages"] == read_manifest(current_generation(starter_path)).counts["passages"]
+    assert contents(tmp_path / "index") == contents(starter_path)
+
+
+def wait_for_no_one(group: int) -> None:
+    """Return once no process of a killed build is left: its workers end by themselves."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    os.killpg(group, signal.SIGKILL)
+    pytest.fail("workers outlived a killed build by 30 seconds")
+
+
+def test_passages_are_read_as_they_are_needed(tmp_path: Path) -> None:
+    """Nothing holds the passages: a build takes them from an iterator that can be read once."""
+    left = iter(made_up(20))
+    assert build_index(left, tmp_path / "index", put_word_encoder).passages == 20
+
+
+def test_nothing_to_index_is_said_with_its_reason(tmp_path: Path) -> None:
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.pdf").write_bytes(b"%PDF")
+    with pytest.raises(BuildError, match=r"nothing to index \(a\.pdf: its format \.pdf is not read"):
+        build_index(collect([tmp_path / "texts"]), tmp_path / "index", put_word_encoder)
+
+
+def test_shards_hold_every_passage_once_in_order() -> None:
+    lengths = [10, 500_000, 3, 3, 3, 400_000, 1]
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.uint64)
+    shards = plan_shards(offsets)
+    assert [number for shard in shards for number in shard] == list(range(len(lengths)))
+    assert len(plan_shards(np.arange(0, 10**7, 1000, dtype=np.uint64))) > 20
+
+
+def test_rows_of_a_large_file_are_given_back_and_still_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("index.mapped.RESIDENT", 1 << 20)
+    table = np.arange(1 << 19, dtype=np.float32).reshape(-1, 4)
+    np.save(tmp_path / "rows.npy", table)
+    rows = Rows(tmp_path / "rows.npy")
+    generator = np.random.default_rng(1)
+    for _ in range(50):
+        wanted = generator.integers(0, len(table), 40)
+        np.testing.assert_array_equal(rows.take(wanted), table[wanted])
+
+
+def test_the_calibration_is_part_of_what_is_the_same(tmp_path: Path) -> None:
+    build_index(made_up(20), tmp_path / "index", put_word_encoder)
+    assert CALIBRATION in contents(tmp_path / "index")
