@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from corpus.passage import Passage
+from corpus.passage import Passage, passage_id
 from index.build import BuildError, Report, build_index, collect
 from index.local import LocalIndex
 from index.mapped import Rows
@@ -31,9 +31,9 @@ def made_up(count: int) -> list[Passage]:
     for number in range(count):
         sentences = [" ".join(generator.choices(VOCABULARY, k=9)).capitalize() + "." for _ in range(12)]
         text = " ".join(sentences)
-        passages.append(
-            Passage(f"{number:016x}", f"d{number // 3}", f"T{number}", "", "", "", "", "", "", text, "s", number, number + 1)
-        )
+        document, title = f"d{number // 3}", f"T{number}"
+        own = passage_id("s", document, title, "", text)
+        passages.append(Passage(own, document, title, "", "", "", "", "", "", text, "s", number, number + 1))
     return passages
 
 
@@ -94,8 +94,8 @@ def test_an_edited_passage_is_made_again_and_the_other_shards_are_not(tmp_path: 
 
     with pytest.raises(Stopped, match="last"):
         build_index(passages, tmp_path / "index", put_word_encoder, stop)
-    # The 7th is none of the sample that the tokens are centred on.
-    edited = [*passages[:7], made_up(200)[150], *passages[8:]]
+    # The 6th is none of the sample that the tokens are centred on.
+    edited = [*passages[:6], made_up(200)[150], *passages[7:]]
     report = build_index(edited, tmp_path / "index", put_word_encoder)
     assert 0 < report.shards - report.resumed <= 2
     fresh = build_index(edited, tmp_path / "fresh", put_word_encoder)

@@ -71,12 +71,12 @@ ID = "does not say what its id was made from"
 DAMAGES = {
     "a letter of a passage": (replaced("passages.jsonl", b"sore hip after", b"sore lip after"), ID),
     "a typo corrected": (replaced("passages.jsonl", b"in teh", b"in the"), ID),
-    "a title": (replaced("passages.jsonl", b'"title": "Hip care"', b'"title": "Hip cure"'), ID),
-    "an id": (replaced("passages.jsonl", b'"id": "', b'"id": "x'), "passages.npy does not lead"),
-    "a line that is no JSON": (replaced("passages.jsonl", b'"id": "', b'"id"; "'), "passage number 0 cannot be read"),
+    "a title": (replaced("passages.jsonl", b'"title":"Hip care"', b'"title":"Hip cure"'), ID),
+    "an id": (replaced("passages.jsonl", b'"id":"', b'"id":"x'), "passages.npy does not lead"),
+    "a line that is no JSON": (replaced("passages.jsonl", b'"id":"', b'"id";"'), "passage number 0 cannot be read"),
     "a byte that is no UTF-8": (replaced("passages.jsonl", "½".encode(), b"\xff\xff"), "passage number 0 cannot be read"),
     "a field of another type": (
-        replaced("passages.jsonl", b'"heading": "How can ice ease a sore hip?"', b'"heading": ' + b"1" * 30),
+        replaced("passages.jsonl", b'"heading":"How can ice ease a sore hip?"', b'"heading":' + b"1" * 15 + b" " * 15),
         "its heading is a int",
     ),
     "a field of another name": (replaced("passages.jsonl", b'"licen', b'"Licen'), "passage number 0 cannot be read"),
