@@ -29,7 +29,7 @@ TITLE_TOKENS = 24
 CHUNK_TOKENS = 120
 STEP = 256
 _SENTENCE = re.compile(r"[A-Z0-9].*[.!?]")
-_ASKED = re.compile(r"^(?:.*? (?:\(are\)|of|for|by|to|is|are|on|about|causes?|diagnose|prevent) )+", re.IGNORECASE)
+_ASKED = re.compile(r"^(?:(?:.*? )?(?:\(are\)|of|for|by|to|is|are|on|about|causes?|diagnose|prevent) )+", re.IGNORECASE)
 
 Ids = npt.NDArray[np.int64]
 

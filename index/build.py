@@ -21,13 +21,12 @@ from corpus.passage import Chunk, Passage, Span
 from corpus.read import read_sources
 from corpus.readers.source import Unreadable
 from index.confidence import calibrate
-from index.dense import write_dense
+from index.dense import VECTORS, write_dense
 from index.encoder import MODEL_FILES, Encoder, PassageInput, Precision, Vectors, comparable, open_encoder
 from index.lexical import K1, STEMMER, B, write_lexical
 from index.local import LocalIndex
 from index.passages import PassageStore, corpus_digest, indexed_text, write_passages
 from index.storage import (
-    DENSE,
     ENCODER,
     FORMAT,
     LEXICAL,
@@ -188,7 +187,8 @@ def _write(
         vectors.append(comparable(encoded.chunks, encoder.spec))
         sentences.extend(comparable(own, encoder.spec).astype(np.float16) for own in encoded.sentences)
         truncated += encoded.truncated
-    write_dense(np.concatenate(vectors), folder / DENSE)
+    np.save(folder / VECTORS, np.concatenate(vectors))
+    write_dense(folder)
     np.save(folder / SENTENCE_VECTORS, np.concatenate(sentences))
     tokens.write(folder / TOKENS)
     return truncated

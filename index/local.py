@@ -14,14 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.passage import Chunk, Passage, Span
-from index.dense import DenseArm, DenseError
+from index.dense import VECTORS, DenseArm, DenseError
 from index.encoder import MODEL_FILES, SPEC_FILE, Encoder, EncoderError, Precision, Vectors, comparable, open_encoder, unit_rows
 from index.fusion import HYBRID, Floats, Weights, fuse, rank_again, squash
 from index.lexical import LexicalArm, LexicalError, best
 from index.passages import CHUNKS, IDS, OFFSETS, PASSAGES, SENTENCES, PassageStore, check_passages, corpus_digest, indexed_text
 from index.storage import (
     CALIBRATION,
-    DENSE,
     ENCODER,
     LEXICAL,
     SENTENCE_VECTORS,
@@ -38,7 +37,7 @@ from index.wording import Reworder, Wording
 
 # Files without which a generation cannot be what its manifest says.
 TEXTS = (PASSAGES, OFFSETS, IDS, CHUNKS, SENTENCES, VOCABULARY)
-SERVED = (*TEXTS, CALIBRATION, DENSE, SENTENCE_VECTORS, f"{TOKENS}/{BITS}", f"{ENCODER}/{SPEC_FILE}")
+SERVED = (*TEXTS, CALIBRATION, VECTORS, SENTENCE_VECTORS, f"{TOKENS}/{BITS}", f"{ENCODER}/{SPEC_FILE}")
 # Chunks each arm puts forward; the fused ranking is of their union.
 CANDIDATES = 200
 # Candidates whose words are compared with the question's: 50 gave what 200 gave on eval pages and seed.
@@ -131,7 +130,7 @@ class LocalIndex:
         self.manifest = manifest
         self._encoder = encoder
         try:
-            self._dense = DenseArm.open(folder / DENSE)
+            self._dense = DenseArm.open(folder)
             self._lexical = LexicalArm.open(folder / LEXICAL)
             self._store = PassageStore(folder)
             self._sentences = np.load(folder / SENTENCE_VECTORS, mmap_mode="r")

@@ -27,7 +27,6 @@ POINTER = "current.json"
 GENERATIONS = "generations"
 # What a generation holds beside its manifest and its passages (passages.py).
 ENCODER = "encoder"
-DENSE = "dense.faiss"
 LEXICAL = "lexical"
 SENTENCE_VECTORS = "sentence_vectors.npy"
 CALIBRATION = "calibration.json"

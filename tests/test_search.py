@@ -15,8 +15,6 @@ from hypothesis.extra import numpy as hnp
 from corpus.passage import Chunk, Passage, Span
 from corpus.read import read_sources
 from index.build import Collected, build_index
-from index.dense import DenseArm, DenseError, write_dense
-from index.encoder import unit_rows
 from index.fusion import BM25, DENSE, HYBRID, Weights, fuse, rank_again, squash, standardise
 from index.lexical import K1, B, LexicalArm, LexicalError, best, content_spans, write_lexical
 from index.local import BACKGROUND, Hit, LocalIndex, Query, Ranking
@@ -41,26 +39,6 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> LocalIndex:
     build_index(Collected(passages, (), ()), target / "index", put_word_encoder)
     folder = current_generation(target / "index")
     return LocalIndex(folder, read_manifest(folder), WordEncoder())
-
-
-def test_dense_search_is_exact_inner_product(tmp_path: Path) -> None:
-    generator = np.random.default_rng(7)
-    vectors = unit_rows(generator.normal(size=(50, 16)).astype(np.float32))
-    write_dense(vectors, tmp_path / "v.faiss")
-    arm = DenseArm.open(tmp_path / "v.faiss")
-    query = vectors[3] + vectors[8]
-    ids, scores = arm.search(query, 10)
-    expected = np.argsort(-(vectors @ query), kind="stable")[:10]
-    assert ids.tolist() == expected.tolist()
-    np.testing.assert_allclose(scores, (vectors @ query)[expected], rtol=1e-5)
-    np.testing.assert_allclose(arm.scores(query, np.array([4, 2])), vectors[[4, 2]] @ query, rtol=1e-5)
-    assert (arm.count, arm.dim) == (50, 16)
-
-
-def test_a_file_that_is_no_vector_index_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "v.faiss").write_bytes(b"nothing of the kind")
-    with pytest.raises(DenseError, match="cannot be read as a FAISS index"):
-        DenseArm.open(tmp_path / "v.faiss")
 
 
 def bm25_by_hand(query: list[str], documents: list[list[str]]) -> list[float]:
