@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -102,12 +103,12 @@ def build(name: str, folder: Path) -> tuple[Path, float]:
     faiss.omp_set_num_threads(cores())
     begun = time.monotonic()
     if name == BINARY:
-        index = faiss.IndexBinaryFlat(vectors.shape[1])
+        signs = faiss.IndexBinaryFlat(vectors.shape[1])
         for start in range(0, len(vectors), SLICE):
-            index.add(np.packbits(vectors[start : start + SLICE] > 0, axis=1))
-        faiss.write_index_binary(index, str(path))
+            signs.add(np.packbits(vectors[start : start + SLICE] > 0, axis=1))
+        faiss.write_index_binary(signs, str(path))
         return path, time.monotonic() - begun
-    index = faiss.index_factory(vectors.shape[1], name, faiss.METRIC_INNER_PRODUCT)
+    index: Any = faiss.index_factory(vectors.shape[1], name, faiss.METRIC_INNER_PRODUCT)
     lists = getattr(index, "nlist", 0)
     if lists:
         index.cp.niter = 10
@@ -120,7 +121,7 @@ def build(name: str, folder: Path) -> tuple[Path, float]:
     return path, time.monotonic() - begun
 
 
-def open_mapped(path: Path) -> faiss.Index:
+def open_mapped(path: Path) -> Any:
     """Open an index with what can be mapped mapped, and no threads of its own."""
     if path.name.startswith(BINARY):
         return faiss.read_index_binary(str(path))
@@ -131,7 +132,7 @@ def open_mapped(path: Path) -> faiss.Index:
         except RuntimeError:
             continue
     if isinstance(index, faiss.IndexIVF):
-        lists = faiss.downcast_InvertedLists(index.invlists)
+        lists = faiss.downcast_InvertedLists(index.invlists) if index.invlists else None
         if isinstance(lists, faiss.OnDiskInvertedLists):
             lists.prefetch_nthread = 0
     return index

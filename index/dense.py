@@ -96,7 +96,9 @@ class DenseArm:
     def search(self, query: Vectors, k: int) -> tuple[Ids, Vectors]:
         """Return the numbers and scores of the k chunks nearest to a query of shape (dim,), best first, ties in chunk order."""
         k = min(k, self.count)
-        ids = _nearest(self._vectors, query[None, :], k)[0] if self._index is None else self._candidates(query, k)
+        faiss.omp_set_num_threads(1)  # for the calling thread alone: parallel questions come from parallel calls
+        index = self._index
+        ids = _nearest(self._vectors, query[None, :], k)[0] if index is None else self._candidates(index, query, k)
         scores = self.scores(query, ids)
         best = np.lexsort((ids, -scores))[:k]
         return ids[best], scores[best]
@@ -107,13 +109,14 @@ class DenseArm:
         scores: Vectors = np.einsum("ij,j->i", self._vectors[ids], query)
         return scores
 
-    def _candidates(self, query: Vectors, k: int) -> Ids:
-        faiss.omp_set_num_threads(1)  # for the calling thread alone: parallel questions come from parallel calls
+    def _candidates(self, index: faiss.IndexIVF, query: Vectors, k: int) -> Ids:
+        """Return what is likely nearest, at least k chunks, in no particular order."""
         wanted = min(max(k, RESCORED), self.count)
-        found: Ids = self._index.search(query[None, :], wanted)[1][0]
+        found: Ids = index.search(query[None, :], wanted)[1][0]
         if found[k - 1] < 0:  # the lists read hold fewer than were asked for
-            everything = faiss.SearchParametersIVF(nprobe=self._index.nlist)
-            found = self._index.search(query[None, :], wanted, params=everything)[1][0]
+            everything = faiss.SearchParametersIVF()
+            everything.nprobe = index.nlist
+            found = index.search(query[None, :], wanted, params=everything)[1][0]
         return found[found >= 0]
 
 
@@ -163,7 +166,10 @@ def _open_index(path: Path) -> faiss.IndexIVF:
     if not isinstance(index, faiss.IndexIVF) or index.metric_type != faiss.METRIC_INNER_PRODUCT:
         raise DenseError(f"{path} holds a {type(index).__name__}, expected an inverted file by inner product")
     # The mapped lists would be read ahead by threads of their own, started anew for every question.
-    faiss.downcast_InvertedLists(index.invlists).prefetch_nthread = 0
+    lists = faiss.downcast_InvertedLists(index.invlists) if index.invlists else None
+    if not isinstance(lists, faiss.OnDiskInvertedLists):
+        raise DenseError(f"{path} cannot be mapped: its lists are {type(lists).__name__}")
+    lists.prefetch_nthread = 0
     return index
 
 
@@ -176,7 +182,9 @@ def _nearest(vectors: Vectors, queries: Vectors, k: int) -> Ids:
 def _train(vectors: Vectors) -> faiss.IndexIVF:
     """Return an empty inverted file whose lists' centres and codes were learnt from a sample of the rows."""
     lists = min(round(LISTS * float(np.sqrt(len(vectors)))), -(-len(vectors) // FEWEST_IN_LIST))
-    index = faiss.index_factory(vectors.shape[1], f"IVF{lists},SQ8", faiss.METRIC_INNER_PRODUCT)
+    dim = vectors.shape[1]
+    codes, metric = faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
+    index = faiss.IndexIVFScalarQuantizer(faiss.IndexFlatIP(dim), dim, lists, codes, metric)
     index.cp.niter, index.cp.seed, index.cp.min_points_per_centroid = ROUNDS, SEED, 1
     sample = np.random.default_rng(SEED).permutation(len(vectors))[: TRAINING * lists]
     index.train(vectors[np.sort(sample)])

@@ -17,8 +17,8 @@ def clumped(count: int = COUNT, *, unit: bool = True) -> Vectors:
     """Return vectors that lie in clumps, as chunks of one subject do; of many lengths unless ``unit``."""
     rng = np.random.default_rng(5)
     centres = rng.normal(size=(60, DIM))
-    vectors = centres[rng.integers(60, size=count)] + 0.8 * rng.normal(size=(count, DIM))
-    vectors = unit_rows(vectors.astype(np.float32))
+    rows = centres[rng.integers(60, size=count)] + 0.8 * rng.normal(size=(count, DIM))
+    vectors = unit_rows(rows.astype(np.float32))
     return vectors if unit else np.asarray(vectors * rng.uniform(0.5, 2, (count, 1)), np.float32)
 
 
