@@ -59,9 +59,9 @@ def test_dense_search_is_exact_inner_product(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_vector_index_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "v.faiss").write_bytes(b"nothing of the kind")
-    with pytest.raises(DenseError, match="cannot be read as a FAISS index"):
-        DenseArm.open(tmp_path / "v.faiss")
+    (tmp_path / VECTORS).write_bytes(b"nothing of the kind")
+    with pytest.raises(DenseError, match="cannot be read as an array"):
+        DenseArm.open(tmp_path)
 
 
 def bm25_by_hand(query: list[str], documents: list[list[str]]) -> list[float]:
