@@ -33,11 +33,11 @@ from index.storage import (
     read_manifest,
 )
 from index.tokens import BITS, TOKENS, QueryWords, TokenArm, TokenError
-from index.vocabulary import VOCABULARY, VocabularyError, check_vocabulary, open_vocabulary
+from index.vocabulary import VOCABULARY_FILES, VocabularyError, check_vocabulary, open_english, open_vocabulary
 from index.wording import Reworder, Wording
 
 # Files without which a generation cannot be what its manifest says.
-TEXTS = (PASSAGES, OFFSETS, IDS, CHUNKS, SENTENCES, VOCABULARY)
+TEXTS = (PASSAGES, OFFSETS, IDS, CHUNKS, SENTENCES, *VOCABULARY_FILES)
 SERVED = (*TEXTS, CALIBRATION, DENSE, SENTENCE_VECTORS, f"{TOKENS}/{BITS}", f"{ENCODER}/{SPEC_FILE}")
 # Chunks each arm puts forward; the fused ranking is of their union.
 CANDIDATES = 200
@@ -136,7 +136,7 @@ class LocalIndex:
             self._store = PassageStore(folder)
             self._sentences = np.load(folder / SENTENCE_VECTORS, mmap_mode="r")
             self._tokens = TokenArm(folder / TOKENS)
-            self._reworder = Reworder(open_vocabulary(folder))
+            self._reworder = Reworder(open_vocabulary(folder), open_english(folder))
         except (DenseError, LexicalError, TokenError, VocabularyError, OSError, EOFError, ValueError) as error:
             raise StorageError(f"the index in {folder} cannot be opened: {error}") from error
         self._require_agreement()
