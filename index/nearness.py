@@ -40,13 +40,13 @@ class Arrays:
 
 
 class Nearness:
-    """Which of many words lie within a distance of a given one; ``text`` gives the word of a number."""
+    """Which of many words lie within a distance of a given one; ``texts`` gives the words of some numbers."""
 
-    def __init__(self, arrays: Arrays, text: Callable[[int], str]) -> None:
+    def __init__(self, arrays: Arrays, texts: Callable[[Numbers], list[str]]) -> None:
         self._order = arrays.order
         self._edges = arrays.edges.tolist()
         self._letters = arrays.letters
-        self._text = text
+        self._texts = texts
 
     def near(self, word: str, distance: int) -> list[tuple[int, str, int]]:
         """Return the numbers of the words within the distance, the words, and their distances, by length."""
@@ -58,13 +58,13 @@ class Nearness:
         differing = np.bitwise_count(self._letters[edges[0] : edges[-1]] ^ np.uint64(letters_of(word)))
         most = (2 * distance - abs(length - len(word)) for length in lengths)
         parts = zip(edges, edges[1:], most, strict=False)
-        likely = np.concatenate([np.flatnonzero(differing[a - edges[0] : b - edges[0]] <= m) + a for a, b, m in parts])
+        likely = np.concatenate([(differing[a - edges[0] : b - edges[0]] <= m).nonzero()[0] + a for a, b, m in parts])
         if not len(likely):
             return []
-        numbers = self._order[likely].tolist()
-        others = [self._text(number) for number in numbers]
+        numbers = self._order[likely]
+        others = self._texts(numbers)
         apart = cdist([word], others, scorer=OSA.distance, score_cutoff=distance)[0]
-        return [(numbers[at], others[at], int(apart[at])) for at in np.flatnonzero(apart <= distance).tolist()]
+        return [(int(numbers[at]), others[at], int(apart[at])) for at in (apart <= distance).nonzero()[0].tolist()]
 
 
 def letters_of(word: str) -> int:

@@ -53,10 +53,10 @@ _PREFIXES = (
     ("hypo", "hyper"), ("inter", "intra", "infra", "supra"), ("abd", "add"), ("macro", "micro"), ("endo", "exo", "ecto", "epi"),
     ("homo", "hetero"), ("ante", "anti"), ("mono", "poly"), ("brady", "tachy"), ("pre", "post"), ("ili", "ile"),
 )  # fmt: skip
-_ENDINGS = (
+_ENDINGS = tuple(
     "itis osis lysis listhesis oma ectomy otomy ostomy plasty aemia emia uria pathy algia gram scopy graphy plegia paresis"
-    " trophy lithiasis megaly ptosis desis penia philia rrhagia rrhaphy centesis tomy"
-).split()
+    " trophy lithiasis megaly ptosis desis penia philia rrhagia rrhaphy centesis tomy".split()
+)
 _NEGATIONS = frozenset(
     "no not nor non none never neither without cannot cant wont dont doesnt didnt isnt arent wasnt werent havent hasnt hadnt"
     " couldnt shouldnt wouldnt nothing nobody nowhere unable".split()
@@ -255,16 +255,17 @@ def _base_forms(word: str) -> list[str]:
 def _same_kind(word: str, other: str) -> bool:
     """Say whether a slip leads from one word to the other without leaving a medical prefix or ending for another."""
     for family in _PREFIXES:
-        own, its = _start(word, family), _start(other, family)
-        if own and its and own != its:
+        if word.startswith(family) and other.startswith(family) and _start(word, family) != _start(other, family):
             return False
+    if not word.endswith(_ENDINGS) or not other.endswith(_ENDINGS):
+        return True
     own, its = _end(word), _end(other)
-    return not own or not its or own == its or {own, its} == {"aemia", "emia"}
+    return own == its or {own, its} == {"aemia", "emia"}
 
 
 def _start(word: str, family: tuple[str, ...]) -> str:
-    return max((start for start in family if word.startswith(start)), key=len, default="")
+    return max((start for start in family if word.startswith(start)), key=len)
 
 
 def _end(word: str) -> str:
-    return max((end for end in _ENDINGS if word.endswith(end)), key=len, default="")
+    return max((end for end in _ENDINGS if word.endswith(end)), key=len)

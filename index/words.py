@@ -14,7 +14,7 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from index.nearness import Arrays, Nearness, arrays_of
+from index.nearness import Arrays, Nearness, Numbers, arrays_of
 from index.sounds import sound
 
 _MAGIC = b"citewell words 1"
@@ -65,7 +65,6 @@ class Vocabulary:
         self._starts = arrays["starts"].data
         self._slots = arrays["slots"].data
         self._text_at = places["text"][2]
-        self._sound_starts = arrays["sound_starts"].data
         self._sounds_at = places["sound_text"][2]
         self._arrays = arrays
 
@@ -109,19 +108,27 @@ class Vocabulary:
     def _word(self, number: int) -> str:
         return self._data[self._text_at + self._starts[number] : self._text_at + self._starts[number + 1]].decode()
 
-    def _sound(self, number: int) -> str:
-        starts = self._sound_starts
-        return self._data[self._sounds_at + starts[number] : self._sounds_at + starts[number + 1]].decode()
+    def _texts(self, numbers: Numbers) -> list[str]:
+        starts = self._arrays["starts"]
+        return self._slices(starts[numbers], starts[numbers + 1], self._text_at)
+
+    def _sounds(self, numbers: Numbers) -> list[str]:
+        starts = self._arrays["sound_starts"]
+        return self._slices(starts[numbers], starts[numbers + 1], self._sounds_at)
+
+    def _slices(self, starts: Numbers, ends: Numbers, at: int) -> list[str]:
+        data = self._data
+        return [data[at + start : at + end].decode() for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
 
     @cached_property
     def _by_letters(self) -> Nearness:
         own = self._arrays
-        return Nearness(Arrays(own["order"], own["edges"], own["sets"]), self._word)
+        return Nearness(Arrays(own["order"], own["edges"], own["sets"]), self._texts)
 
     @cached_property
     def _by_sound(self) -> Nearness:
         own = self._arrays
-        return Nearness(Arrays(own["sound_order"], own["sound_edges"], own["sound_sets"]), self._sound)
+        return Nearness(Arrays(own["sound_order"], own["sound_edges"], own["sound_sets"]), self._sounds)
 
 
 def read_words(path: Path) -> Vocabulary:
@@ -165,12 +172,12 @@ def pack(counts: Mapping[str, int], *, chunks: int, sounds: Iterable[str] = ()) 
     return bytes(data)
 
 
-def _joined(words: list[str]) -> tuple[bytes, npt.NDArray[np.uint32]]:
+def _joined(words: list[str]) -> tuple[bytes, Numbers]:
     encoded = [word.encode() for word in words]
     return b"".join(encoded), np.cumsum([0, *map(len, encoded)], dtype=np.int64).astype(np.uint32)
 
 
-def _slots(words: list[str], size: int) -> npt.NDArray[np.uint32]:
+def _slots(words: list[str], size: int) -> Numbers:
     """Return a table of the words' numbers, from 1, each at its checksum or in the next free slot."""
     slots = [0] * size
     for number, word in enumerate(words, 1):
