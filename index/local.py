@@ -32,11 +32,11 @@ from index.storage import (
     read_manifest,
 )
 from index.tokens import BITS, TOKENS, TokenArm, TokenError
-from index.vocabulary import VOCABULARY, VocabularyError, open_vocabulary
+from index.vocabulary import VOCABULARY_FILES, VocabularyError, open_english, open_vocabulary
 from index.wording import Reworder, Wording
 
 # Files without which a generation cannot be what its manifest says.
-TEXTS = (PASSAGES, OFFSETS, IDS, DOCUMENTS, CHUNKS, SENTENCES, VOCABULARY)
+TEXTS = (PASSAGES, OFFSETS, IDS, DOCUMENTS, CHUNKS, SENTENCES, *VOCABULARY_FILES)
 ARMS = (VECTORS, CODES, SCALES, f"{TOKENS}/{BITS}", f"{LEXICAL}/{STEMS}", f"{LEXICAL}/{HOLDERS}", f"{LEXICAL}/{IMPACTS}")
 SERVED = (*TEXTS, *ARMS, CALIBRATION, f"{ENCODER}/{SPEC_FILE}")
 # Chunks each arm puts forward; the fused ranking is of their union.
@@ -71,7 +71,7 @@ class LocalIndex:
             self.tokens = TokenArm(folder / TOKENS)
             self.sentence_arm = SentenceArm(folder)
             self._store = PassageStore(folder)
-            self._reworder = Reworder(open_vocabulary(folder))
+            self._reworder = Reworder(open_vocabulary(folder), open_english(folder))
         except (DenseError, LexicalError, TokenError, VocabularyError, OSError, EOFError, ValueError) as error:
             raise StorageError(f"the index in {folder} cannot be opened: {error}") from error
         self._require_agreement()

@@ -9,12 +9,14 @@ right words of medquad train and scifact train.
 
 import math
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from rapidfuzz.distance import OSA, Levenshtein
 
 from index.medicines import REACH, is_medicine, medicines, slip_of
-from index.vocabulary import Vocabulary, english, sound
+from index.sounds import sound
+from index.vocabulary import Vocabulary
+from index.words import pack
 
 # How much of a word's probability comes from the corpus, the rest from English at large.
 CORPUS_SHARE = 0.8
@@ -42,6 +44,8 @@ EVERYDAY = 20_000_000
 NAMED = 3
 # Power of a word's probability that counts: a slip of a word that matters is worth more than one of "for" or "after".
 DAMPING = 0.6
+# Words whose correction, and words of which it is remembered whether they are known.
+REMEMBERED = 4096
 _VOWELS = frozenset("aeiouy")
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _ALIKE = frozenset(frozenset(pair) for pair in "cs ck sz fv gj dt mn bp ei ea ao iy xs kq".split())
@@ -49,10 +53,10 @@ _PREFIXES = (
     ("hypo", "hyper"), ("inter", "intra", "infra", "supra"), ("abd", "add"), ("macro", "micro"), ("endo", "exo", "ecto", "epi"),
     ("homo", "hetero"), ("ante", "anti"), ("mono", "poly"), ("brady", "tachy"), ("pre", "post"), ("ili", "ile"),
 )  # fmt: skip
-_ENDINGS = (
+_ENDINGS = tuple(
     "itis osis lysis listhesis oma ectomy otomy ostomy plasty aemia emia uria pathy algia gram scopy graphy plegia paresis"
-    " trophy lithiasis megaly ptosis desis penia philia rrhagia rrhaphy centesis tomy"
-).split()
+    " trophy lithiasis megaly ptosis desis penia philia rrhagia rrhaphy centesis tomy".split()
+)
 _NEGATIONS = frozenset(
     "no not nor non none never neither without cannot cant wont dont doesnt didnt isnt arent wasnt werent havent hasnt hadnt"
     " couldnt shouldnt wouldnt nothing nobody nowhere unable".split()
@@ -60,27 +64,36 @@ _NEGATIONS = frozenset(
 
 
 class Speller:
-    """Corrects words for one corpus; ``kept`` are further words that are right as they stand."""
+    """Corrects words for one corpus, beside English; ``kept`` are further words that are right as they stand.
 
-    def __init__(self, vocabulary: Vocabulary, kept: Iterable[str] = ()) -> None:
+    What it says of a word is remembered for the last words met; safe to use from several threads at once.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, english: Vocabulary, kept: Iterable[str] = ()) -> None:
         self._corpus = vocabulary
-        self._english = english()
+        self._english = english
         self._kept = frozenset(kept)
-        names = sorted(medicines())
-        self._names = Vocabulary(names, [1] * len(names), chunks=0)
+        self._known = lru_cache(maxsize=REMEMBERED)(self._is_known)
+        self._corrected = lru_cache(maxsize=REMEMBERED)(self._correct)
 
     def known(self, word: str) -> bool:
         """Say whether the word, lower case, stands in the corpus, in English, among medicines, or is kept; also inflected."""
+        return self._known(word)
+
+    def _is_known(self, word: str) -> bool:
         return any(self._listed(form) for form in _base_forms(word))
 
     def _listed(self, word: str) -> bool:
-        return word in self._corpus or word in self._english or word in self._kept or word in self._names
+        return word in self._corpus or word in self._english or word in self._kept or word in medicines()
 
     def correct(self, word: str, *, name: bool = False) -> str | None:
         """Return the word meant by a lower-case word without possessive ending, or None to leave it.
 
         A word written as a ``name`` is changed only by a slight slip of a frequent word of the corpus.
         """
+        return self._corrected(word, name)
+
+    def _correct(self, word: str, name: bool) -> str | None:
         if len(word) < 3 or not word.isascii() or is_negation(word):
             return None
         if self.known(word):
@@ -94,6 +107,11 @@ class Speller:
             if found := self._likeliest(word, others, name=name):
                 return found
         return None
+
+    @cached_property
+    def _names(self) -> Vocabulary:
+        """The listed medicines, made when a word is first misspelt."""
+        return Vocabulary(pack(dict.fromkeys(medicines(), 1), chunks=0))
 
     def _names_near(self, word: str) -> dict[str, int]:
         """Return the names of medicines within reach, listed or of the corpus, and their distances."""
@@ -152,7 +170,7 @@ class Speller:
 
     def _seldom(self, word: str) -> str | None:
         """Return the far more frequent word of the corpus of which a word seldom seen is most likely a slip, or None."""
-        if word in self._kept or word in self._names or is_medicine(word) or word not in self._english:
+        if word in self._kept or is_medicine(word) or word not in self._english:
             return None
         if word in self._corpus or len(word) > LONG:
             return None
@@ -237,16 +255,17 @@ def _base_forms(word: str) -> list[str]:
 def _same_kind(word: str, other: str) -> bool:
     """Say whether a slip leads from one word to the other without leaving a medical prefix or ending for another."""
     for family in _PREFIXES:
-        own, its = _start(word, family), _start(other, family)
-        if own and its and own != its:
+        if word.startswith(family) and other.startswith(family) and _start(word, family) != _start(other, family):
             return False
+    if not word.endswith(_ENDINGS) or not other.endswith(_ENDINGS):
+        return True
     own, its = _end(word), _end(other)
-    return not own or not its or own == its or {own, its} == {"aemia", "emia"}
+    return own == its or {own, its} == {"aemia", "emia"}
 
 
 def _start(word: str, family: tuple[str, ...]) -> str:
-    return max((start for start in family if word.startswith(start)), key=len, default="")
+    return max((start for start in family if word.startswith(start)), key=len)
 
 
 def _end(word: str) -> str:
-    return max((end for end in _ENDINGS if word.endswith(end)), key=len, default="")
+    return max((end for end in _ENDINGS if word.endswith(end)), key=len)

@@ -14,7 +14,7 @@ from typing import Literal
 from index.lay_terms import lay_words, matches, texting
 from index.medicines import is_medicine
 from index.spelling import Speller, is_negation
-from index.vocabulary import WORD, Vocabulary, plain
+from index.vocabulary import WORD, Vocabulary, english, plain
 
 # Words looked at: a question is never longer, and a pasted page should not be corrected.
 MOST_WORDS = 300
@@ -82,9 +82,9 @@ class _Token:
 class Reworder:
     """Rewords questions for one corpus; made once when an index is opened, and safe to share between threads."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: Vocabulary, english_words: Vocabulary) -> None:
         self._vocabulary = vocabulary
-        self._speller = Speller(vocabulary, lay_words())
+        self._speller = Speller(vocabulary, english_words, lay_words())
 
     def understands(self, question: str) -> bool:
         """Say whether any word of the question stands in the corpus, in English or in one of the lists."""
@@ -163,11 +163,11 @@ class Reworder:
 
 @lru_cache(maxsize=4)
 def _reworder(vocabulary: Vocabulary) -> Reworder:
-    return Reworder(vocabulary)
+    return Reworder(vocabulary, english())
 
 
 def reword(question: str, vocabulary: Vocabulary) -> Wording:
-    """Return the question's wording for search in the corpus that has the vocabulary."""
+    """Return the question's wording for search in the corpus that has the vocabulary, with the English of this version."""
     return _reworder(vocabulary).reword(question)
 
 

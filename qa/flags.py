@@ -1,10 +1,14 @@
 """The red-flag rules as values: reads red_flags.toml, checks it, and refuses it in words when something is amiss.
 
 Concepts are lists of phrases; a family is a card and the combinations of concepts that show it. Nothing here reads a
-message; see triage.py.
+message; see triage.py. Filing the phrases takes long, so it is done beforehand, into red_flags.json, after each change:
+
+    python -m qa.flags
 """
 
 import gc
+import hashlib
+import json
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -17,10 +21,12 @@ from typing import Any, get_args
 from qa.answer import Alert, AlertSource, Level
 from qa.assertion import LISTS, Kind
 from qa.message import read
-from qa.phrase import Phrase, Phrasebook, PhraseError, parse
-from qa.vocabulary import Vocabulary
+from qa.phrase import Phrase, Phrasebook, PhraseError, file_phrases, parse
+from qa.vocabulary import Vocabulary, written_vocabulary
 
 RULES_FILE = Path(__file__).with_name("red_flags.toml")
+FILED_RULES = Path(__file__).with_name("red_flags.json")
+_FILING_MODULES = ("flags.py", "message.py", "phrase.py", "slips.py", "vocabulary.py", "assertion.py")
 _LEVELS: dict[str, Level] = {level: level for level in get_args(Level)}
 _MASKS = ("figures", "elsewhere")
 
@@ -66,46 +72,104 @@ class Rules:
 
 @cache
 def load_rules() -> Rules:
-    """Read the rules that ship with this package, once, and keep the garbage collector from walking through them again."""
-    rules = read_rules(RULES_FILE)
-    gc.collect()
+    """Return the rules that ship with this package, read once; the garbage collector is kept from walking through them.
+
+    They are taken as filed where they were filed from the very file and code that are here, and otherwise filed anew, which
+    takes long and gives the same.
+    """
+    filed = filed_rules(FILED_RULES)
+    rules = read_rules(RULES_FILE) if filed is None else _rules(filed)
     gc.freeze()
     return rules
 
 
 def read_rules(path: Path) -> Rules:
     """Read and check a red-flag file; raise RedFlagsError where it is not as expected."""
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RedFlagsError(f"cannot read the red flags in {path}: {error}") from error
-    return build_rules(data)
+    return build_rules(_read(path))
 
 
 def build_rules(data: Mapping[str, Any]) -> Rules:
     """Turn parsed TOML into rules; raise RedFlagsError where a part is missing, unknown or of the wrong type."""
+    return _rules(file_rules(data))
+
+
+def write_filed_rules(path: Path) -> None:
+    """File the rules that ship with this package, so that no process that reads them has to."""
+    filed = {"made_from": _made_from(), **file_rules(_read(RULES_FILE))}
+    text = json.dumps(filed, ensure_ascii=False, separators=(",", ":")) + "\n"
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def filed_rules(path: Path) -> Mapping[str, Any] | None:
+    """Return the rules as filed there, or None where they were filed from another file or by other code than is here."""
+    try:
+        filed: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return filed if filed["made_from"] == _made_from() else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _made_from() -> str:
+    """Return the SHA-256 of the red-flag file and of the modules that file it."""
+    digest = hashlib.sha256()
+    for name in (RULES_FILE.name, *_FILING_MODULES):
+        digest.update(RULES_FILE.with_name(name).read_bytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RedFlagsError(f"cannot read the red flags in {path}: {error}") from error
+
+
+def file_rules(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return checked rules as JSON can hold them, their phrases filed; raise RedFlagsError as ``build_rules`` does."""
     words = _table(data, "language")
     fillers = frozenset(_texts(words, "fillers", "[language]"))
     language = {name: _phrases(words, name, "[language]", frozenset()) for name in LISTS}
     masks = {name: _phrases(words, name, "[language]", frozenset()) for name in _MASKS}
     ideas = _ideas(data, fillers)
-    families = tuple(_family(item, place, set(ideas)) for place, item in enumerate(_tables(data, "family"), start=1))
-    _check_unique([family.id for family in families])
+    families = _families(data, set(ideas))
     everything = [phrase for group in (language, masks, ideas) for phrases in group.values() for phrase in phrases]
-    lists = {name: frozenset(_texts(words, name, "[language]")) for name in ("lookalikes", "ordinary", "noise")}
-    vocabulary = Vocabulary(everything, fillers=fillers, **lists)
-    asides = frozenset(_texts(words, "asides", "[language]"))
-    often = _key_counts(families, vocabulary)
+    lists = {name: _texts(words, name, "[language]") for name in ("lookalikes", "fillers", "ordinary", "noise")}
+    vocabulary = written_vocabulary(everything, lists)
+    asides = _texts(words, "asides", "[language]")
+    often = _key_counts(families, Vocabulary(vocabulary))
+    _kinds(data, ideas)
+    return {
+        "language": file_phrases(language, often),
+        "masks": file_phrases(masks, often),
+        "phrases": file_phrases(ideas, often),
+        "telling": sorted({key for phrases in ideas.values() for phrase in phrases for key in phrase.keys}.difference(asides)),
+        "asides": asides,
+        "time": data["time"],
+        "family": data["family"],
+        "vocabulary": vocabulary,
+    }
+
+
+def _rules(filed: Mapping[str, Any]) -> Rules:
+    """Return the rules of what ``file_rules`` gave."""
+    vocabulary = Vocabulary(filed["vocabulary"])
+    phrases = Phrasebook(filed["phrases"], frozenset(filed["vocabulary"]["fillers"]))
     return Rules(
-        language=Phrasebook(language, often),
-        masks=Phrasebook(masks, often),
-        phrases=Phrasebook(ideas, often),
-        telling=frozenset(key for phrases in ideas.values() for phrase in phrases for key in phrase.keys) - asides,
-        asides=asides,
-        kinds=_kinds(data, ideas),
-        families=families,
+        language=Phrasebook(filed["language"]),
+        masks=Phrasebook(filed["masks"]),
+        phrases=phrases,
+        telling=frozenset(filed["telling"]),
+        asides=frozenset(filed["asides"]),
+        kinds=_kinds(filed, phrases.names),
+        families=_families(filed, set(phrases.names)),
         vocabulary=vocabulary,
     )
+
+
+def _families(data: Mapping[str, Any], concepts: AbstractSet[str]) -> tuple[Family, ...]:
+    families = tuple(_family(item, place, concepts) for place, item in enumerate(_tables(data, "family"), start=1))
+    _check_unique([family.id for family in families])
+    return families
 
 
 def _key_counts(families: Iterable[Family], vocabulary: Vocabulary) -> Mapping[str, int]:
@@ -129,15 +193,15 @@ def _ideas(data: Mapping[str, Any], fillers: frozenset[str]) -> dict[str, tuple[
     return ideas
 
 
-def _kinds(data: Mapping[str, Any], ideas: Mapping[str, tuple[Phrase, ...]]) -> dict[str, Kind]:
+def _kinds(data: Mapping[str, Any], concepts: Iterable[str]) -> dict[str, Kind]:
     kinds = _table(data, "time")
     events, lasting = set(_texts(kinds, "events", "[time]")), set(_texts(kinds, "lasting", "[time]"))
-    if unknown := sorted((events | lasting) - ideas.keys()):
+    if unknown := sorted((events | lasting).difference(concepts)):
         raise RedFlagsError(f"[time] names {unknown[0]!r}, which is no concept; name one of [concepts]")
-    return {name: "event" if name in events else "lasting" if name in lasting else "symptom" for name in ideas}
+    return {name: "event" if name in events else "lasting" if name in lasting else "symptom" for name in concepts}
 
 
-def _family(item: Mapping[str, Any], place: int, names: set[str]) -> Family:
+def _family(item: Mapping[str, Any], place: int, names: AbstractSet[str]) -> Family:
     where = f"[[family]] number {place} ({item.get('id', 'no id')})"
     examples = _table(item, "examples", where)
     when = tuple(frozenset(row) for row in _rows(item, where))
@@ -223,3 +287,7 @@ def _texts(table: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(text, str) and text for text in value):
         raise RedFlagsError(f"{where} has no list of texts {name!r}; found {value!r}")
     return tuple(value)
+
+
+if __name__ == "__main__":
+    write_filed_rules(FILED_RULES)

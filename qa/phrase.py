@@ -8,13 +8,14 @@ either order, close together in one clause.
 Spelling is vocabulary.py's; negation, time and questions are assertion.py's.
 """
 
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from heapq import heapify, heappop, heappush
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from qa.message import normal_word
 
@@ -70,12 +71,12 @@ class Phrase:
 
 
 class _Filed(NamedTuple):
-    """A phrase, the rank of its list, and the sets of places it needs: those that only words fill, and all."""
+    """A phrase's number, the rank of its list, and the sets of places it needs: those that only words fill, and all."""
 
     rank: int
     plain: int
     needed: int
-    phrase: Phrase
+    phrase: int
 
 
 class _Entry(NamedTuple):
@@ -91,34 +92,36 @@ class Phrasebook:
 
     A phrase may use ``{name}`` for any list above its own. Every place but those under which phrases are filed has a number,
     and a set of places is a whole number with their bits: a phrase occurs only in a line that fills all of its places.
+    What ``file_phrases`` wrote is read key by key, and each phrase, as it is first needed.
     """
 
-    def __init__(self, lists: Mapping[str, Iterable[Phrase]], often: Mapping[str, int] = _NOT_COUNTED) -> None:
-        self.names = tuple(lists)
-        self._keys = tuple(f"{{{name}}}" for name in lists)
-        alone: defaultdict[str, list[int]] = defaultdict(list)
-        filed: defaultdict[str, list[_Filed]] = defaultdict(list)
-        fills: defaultdict[str, int] = defaultdict(int)
-        uses = _Uses(lists, often)
-        bits = _numbered(others for phrases in lists.values() for phrase in phrases for others in uses.filing(phrase)[1])
-        for rank, phrases in enumerate(lists.values()):
-            for phrase in phrases:
-                rarest, others = uses.filing(phrase)
-                needed = _as_set(bits[keys] for keys in others)
-                plain = _as_set(bits[keys] for keys in others if not _names(keys))
-                for key in rarest:
-                    if others:
-                        filed[key].append(_Filed(rank, plain, needed, phrase))
-                    else:
-                        alone[key].append(rank)
-        for keys, bit in bits.items():
-            for key in keys:
-                fills[key] |= bit
-        self._entries = {key: _Entry(fills[key], alone[key], filed[key]) for key in {*fills, *alone, *filed}}
+    def __init__(self, filing: Mapping[str, Any], fillers: frozenset[str] = frozenset()) -> None:
+        self.names: tuple[str, ...] = tuple(filing["names"])
+        self._keys = tuple(f"{{{name}}}" for name in self.names)
+        self._texts: Sequence[str] = filing["phrases"]
+        self._fillers = fillers
+        self._written: Mapping[str, str] = filing["entries"]
+        self._entries: dict[str, _Entry] = {}
+        self._phrases: dict[int, Phrase] = {}
+
+    def _entry(self, key: str) -> _Entry | None:
+        entry = self._entries.get(key)
+        if entry is None and key in self._written:
+            fills, alone, filed = json.loads(self._written[key])
+            read = [_Filed(rank, _as_set(plain), _as_set(plain + named), number) for rank, plain, named, number in filed]
+            entry = self._entries[key] = _Entry(_as_set(fills), alone, read)
+        return entry
+
+    def _phrase(self, number: int) -> Phrase:
+        phrase = self._phrases.get(number)
+        if phrase is None:
+            (phrase,) = parse(self._texts[number], self._fillers)
+            self._phrases[number] = phrase
+        return phrase
 
     def search(self, line: "Line") -> dict[str, list[Span]]:
         """Return where each list that occurs in the line occurs, without repeats; add ``{name}`` to the line for each."""
-        entry_of = self._entries.get
+        entry_of = self._entry
         known: list[tuple[_Entry, Starts]] = []
         filled = 0
         for key, places in line.index.items():
@@ -138,9 +141,9 @@ class Phrasebook:
             rank = heappop(ranks)
             spans = spans_of.get(rank, [])
             if rank in phrases_of:
-                for needed, phrase in phrases_of[rank]:
+                for needed, number in phrases_of[rank]:
                     if needed & filled == needed:
-                        spans += line.find(phrase)
+                        spans += line.find(self._phrase(number))
             if spans:
                 found[self.names[rank]] = spans = list(dict.fromkeys(spans)) if len(spans) > 1 else spans
                 if entry := entry_of(self._keys[rank]):
@@ -155,7 +158,7 @@ class _Reached:
 
     def __init__(self) -> None:
         self.spans: dict[int, list[Span]] = {}
-        self.phrases: dict[int, list[tuple[int, Phrase]]] = {}
+        self.phrases: dict[int, list[tuple[int, int]]] = {}
 
     def through(self, entry: _Entry, places: Starts, filled: int) -> list[int]:
         """Add what a key at these places reaches, and return the ranks that were not reached before."""
@@ -179,19 +182,50 @@ class _Reached:
         return new
 
 
+def file_phrases(lists: Mapping[str, Iterable[Phrase]], often: Mapping[str, int] = _NOT_COUNTED) -> dict[str, object]:
+    """Return how a phrasebook files its lists' phrases, as JSON can hold it.
+
+    For each key it holds, as JSON of its own, the numbers of the places it fills, the ranks of the lists that hold it by
+    itself, and the phrases filed under it with the places that these need.
+    """
+    alone: defaultdict[str, list[int]] = defaultdict(list)
+    filed: defaultdict[str, list[tuple[int, list[int], list[int], int]]] = defaultdict(list)
+    fills: defaultdict[str, list[int]] = defaultdict(list)
+    uses = _Uses(lists, often)
+    numbers = _numbered(others for phrases in lists.values() for phrase in phrases for others in uses.filing(phrase)[1])
+    texts: list[str] = []
+    for rank, phrases in enumerate(lists.values()):
+        for phrase in phrases:
+            rarest, others = uses.filing(phrase)
+            places = sorted({numbers[keys]: keys for keys in others}.items())
+            plain, named = ([n for n, keys in places if _names(keys) == by_name] for by_name in (False, True))
+            for key in rarest:
+                if others:
+                    filed[key].append((rank, plain, named, len(texts)))
+                else:
+                    alone[key].append(rank)
+            texts.append(phrase.text)
+    for place, number in numbers.items():
+        for key in place:
+            fills[key].append(number)
+    keys = sorted({*fills, *alone, *filed})
+    entries = {key: json.dumps([sorted(fills[key]), alone[key], filed[key]], separators=(",", ":")) for key in keys}
+    return {"names": list(lists), "phrases": texts, "entries": entries}
+
+
 def _names(keys: Iterable[str]) -> bool:
     return any(key[0] == "{" for key in keys)
 
 
 def _numbered(places: Iterable[frozenset[str]]) -> dict[frozenset[str], int]:
-    """Give each distinct place a bit, the low ones to the places met most often, so that most sets are small numbers."""
-    return {keys: 1 << number for number, (keys, _) in enumerate(Counter(places).most_common())}
+    """Give each distinct place a number, the low ones to those met most often, so that most sets are small numbers."""
+    return {keys: number for number, (keys, _) in enumerate(Counter(places).most_common())}
 
 
-def _as_set(bits: Iterable[int]) -> int:
+def _as_set(numbers: Iterable[int]) -> int:
     places = 0
-    for bit in bits:
-        places |= bit
+    for number in numbers:
+        places |= 1 << number
     return places
 
 

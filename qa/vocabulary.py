@@ -5,10 +5,11 @@ knows is parted where its parts are known: ``mylegs`` is ``my legs``. ``lookalik
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from qa.message import SAME_WORD, shortened
 from qa.phrase import Phrase
+from qa.slips import read_slips, written_slips
 
 Value = TypeVar("Value")
 
@@ -18,7 +19,6 @@ _LONG_FILLER = 6
 _FREE_FIRST_LETTER = 8  # from this length the first letter may differ too
 _LONGEST = 30  # letters of a word that may be parted
 _MOST_PARTS = 3
-_COMMON_NUMBERS = 200  # from nought; ages, doses and temperatures
 _MOST_MET = 16384  # words of messages that are remembered
 _LIKELY_SLIP = 5  # letters from which a slip is likelier than words run together
 _SHORT_PARTS = frozenset("a ah i im in on is it its to of my me he we so no if or at as by be am up do go an us yr".split())
@@ -30,37 +30,24 @@ class Vocabulary:
     ``lookalikes`` are honest words that would otherwise be taken for a misspelling or for words run together.
     """
 
-    def __init__(
-        self,
-        phrases: Iterable[Phrase],
-        *,
-        lookalikes: frozenset[str],
-        fillers: frozenset[str],
-        ordinary: frozenset[str],
-        noise: frozenset[str],
-    ) -> None:
-        keys = {key for phrase in phrases for key in phrase.keys}
-        self._words = {key for key in keys if key[0] not in "{#" and not key.endswith("*")}
-        self._stems = {key[:-1] for key in keys if key.endswith("*")}
-        self._ranges = {key: _bounds(key) for key in keys if key.startswith("#")}
+    def __init__(self, written: Mapping[str, Any]) -> None:
+        lookalikes, fillers, ordinary = (frozenset(written[name]) for name in ("lookalikes", "fillers", "ordinary"))
+        self._words, self._stems = frozenset(written["words"]), frozenset(written["stems"])
+        self._ranges = {key: _bounds(key) for key in written["ranges"]}
         self._fillers = fillers
         self._lookalikes = lookalikes | fillers | ordinary
-        self._noise = noise
+        self._noise = frozenset(written["noise"])
         known = self._words | fillers | ordinary | SAME_WORD.keys()
         self._parts = frozenset(word for word in known if len(word) > 2) | _SHORT_PARTS
-        aliases = [alias for alias in SAME_WORD if len(alias) >= _LONG_WORD]
-        self._aliases, self._long_fillers = frozenset(aliases), frozenset(w for w in fillers if len(w) >= _LONG_FILLER)
-        stems = [stem for stem in self._stems if len(stem) >= _LONG_WORD]
-        self._whole = frozenset(stems)
-        self._slips = _shortened({*self._words, *aliases, *self._long_fillers, *stems})
-        self._stem_slips = _shortened(stem for stem in stems if len(stem) >= _LONG_STEM)
-        self._stem_starts = frozenset(form[:3] for form in self._stem_slips)
-        self._near = _Memory(self._find_near, ()).__getitem__
-        self._misspelt = _Memory(self._find_slips, ()).__getitem__
-        words = [*filter(str.isalpha, known | lookalikes), *map(str, range(_COMMON_NUMBERS))]
-        self.keys_of = _Memory(self._keys_of, words).__getitem__
-        self.is_filler = _Memory(self._is_filler, words).__getitem__
-        self.parts_of = _Memory(self._parts_of, words).__getitem__
+        self._aliases, self._long_fillers = _aliases(), _long(fillers, _LONG_FILLER)
+        self._whole = _long(self._stems, _LONG_WORD)
+        self._slips, self._stem_slips = read_slips(written["slips"]), read_slips(written["stem_slips"])
+        self._stem_starts = frozenset(start for stem in self._stem_slips.words for start in _starts(stem))
+        self._near = _Memory(self._find_near).__getitem__
+        self._misspelt = _Memory(self._find_slips).__getitem__
+        self.keys_of = _Memory(self._keys_of).__getitem__
+        self.is_filler = _Memory(self._is_filler).__getitem__
+        self.parts_of = _Memory(self._parts_of).__getitem__
 
     def _keys_of(self, word: str) -> frozenset[str]:
         if word[0].isdecimal():
@@ -91,15 +78,15 @@ class Vocabulary:
 
     def _find_near(self, word: str) -> set[str]:
         """Return the words, stems, aliases and long fillers that a word may be a slip for."""
-        return {near for near in _neighbours(word, self._slips) if is_slip(word, near)}
+        return {near for near in self._slips.near(word) if is_slip(word, near)}
 
     def _find_slips(self, word: str) -> set[str]:
         slips = self._near(word)
         found = (slips & self._words) | {f"{stem}*" for stem in slips & self._whole}
-        starts = {word[:3], word[1:4], word[0] + word[2:4], word[:2] + word[3:4]}  # of any of its forms
+        starts = _starts(word)
         for size in range(_LONG_STEM - 1, 0 if starts.isdisjoint(self._stem_starts) else len(word)):
             head = word[:size]
-            found |= {f"{stem}*" for stem in _neighbours(head, self._stem_slips) if is_slip(head, stem)}
+            found |= {f"{stem}*" for stem in self._stem_slips.near(head) if is_slip(head, stem)}
         likeliest = {near for near in found if len(near) >= _LONG_WORD and _same_letters(word, near)}
         return likeliest | {near for near in found if near.endswith("*")} if likeliest else found
 
@@ -150,19 +137,47 @@ class Vocabulary:
 
 
 class _Memory(dict[str, Value]):
-    """What a function says of a word: of some words from the start, so that no reader waits for them, then of all met."""
+    """What a function says of the words met, until there are many."""
 
-    def __init__(self, function: Callable[[str], Value], words: Iterable[str]) -> None:
-        super().__init__({word: function(word) for word in words})
+    def __init__(self, function: Callable[[str], Value]) -> None:
+        super().__init__()
         self._function = function
-        self._first = dict(self)
 
     def __missing__(self, word: str) -> Value:
-        if len(self) >= len(self._first) + _MOST_MET:
+        if len(self) >= _MOST_MET:
             self.clear()
-            self.update(self._first)
         value = self[word] = self._function(word)
         return value
+
+
+def written_vocabulary(phrases: Iterable[Phrase], lists: Mapping[str, Iterable[str]]) -> dict[str, object]:
+    """Return what a vocabulary is made of, as JSON can hold it; ``lists`` are lookalikes, fillers, ordinary words and noise."""
+    keys = {key for phrase in phrases for key in phrase.keys}
+    words = {key for key in keys if key[0] not in "{#" and not key.endswith("*")}
+    stems = {key[:-1] for key in keys if key.endswith("*")}
+    fillers = frozenset(lists["fillers"])
+    forgiving = {*words, *_aliases(), *_long(fillers, _LONG_FILLER), *_long(stems, _LONG_WORD)}
+    return {
+        **{name: sorted(frozenset(own)) for name, own in lists.items()},
+        "words": sorted(words),
+        "stems": sorted(stems),
+        "ranges": sorted(key for key in keys if key.startswith("#")),
+        "slips": written_slips(forgiving),
+        "stem_slips": written_slips(_long(stems, _LONG_STEM)),
+    }
+
+
+def _aliases() -> frozenset[str]:
+    return _long(SAME_WORD, _LONG_WORD)
+
+
+def _long(words: Iterable[str], least: int) -> frozenset[str]:
+    return frozenset(word for word in words if len(word) >= least)
+
+
+def _starts(word: str) -> set[str]:
+    """Return the first three letters of a word and of its forms with one letter left out."""
+    return {word[:3], word[1:4], word[0] + word[2:4], word[:2] + word[3:4]}
 
 
 def is_slip(word: str, meant: str) -> bool:
@@ -210,28 +225,6 @@ def _one_edit(word: str, meant: str) -> bool:
         return word[same + 1 :] == meant[same + 1 :]
     longer, shorter = (word, meant) if len(word) > len(meant) else (meant, word)
     return longer[same + 1 :] == shorter[same:]
-
-
-def _shortened(words: Iterable[str]) -> dict[str, set[str]]:
-    """Index words under themselves and under each form with one letter left out."""
-    index: dict[str, set[str]] = {}
-    for word in words:
-        if len(word) >= 4:
-            for form in _forms(word):
-                index.setdefault(form, set()).add(word)
-    return index
-
-
-def _neighbours(word: str, index: Mapping[str, set[str]]) -> set[str]:
-    near: set[str] = set()
-    for form in _forms(word):
-        if form in index:
-            near |= index[form]
-    return near
-
-
-def _forms(word: str) -> list[str]:
-    return [word, *[word[:i] + word[i + 1 :] for i in range(len(word))]]
 
 
 def _bounds(key: str) -> tuple[float, float]:

@@ -26,7 +26,7 @@ ONLY_IN = {
     "onnxruntime": {"index/encoder.py", "index/export.py"},
     "fastapi": {"web", "server.py"},
     "ir_measures": {"evaluate.py"},
-    "rapidfuzz": {"index/vocabulary.py", "index/spelling.py"},
+    "rapidfuzz": {"index/nearness.py", "index/spelling.py"},
     "sklearn": {"index/confidence.py", "evaluation/abstention.py"},
 }
 FILES = [PROJECT / "server.py", PROJECT / "evaluate.py"]

@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qa.answer import Alert
-from qa.flags import RULES_FILE, Family, RedFlagsError, build_rules, load_rules, read_rules
+from qa.flags import (
+    FILED_RULES,
+    RULES_FILE,
+    Family,
+    RedFlagsError,
+    build_rules,
+    filed_rules,
+    load_rules,
+    read_rules,
+    write_filed_rules,
+)
 from qa.message import read
 from qa.phrase import PhraseError, parse
 from qa.triage import matching_families, triage
@@ -291,3 +301,43 @@ def test_words_run_together_are_parted_where_their_parts_are_known(word: str, pa
 )
 def test_claims_answers_and_asides_are_understood(text: str, expected: str) -> None:
     assert level(text) == expected
+
+
+# --- the rules as filed --------------------------------------------------------------------------------------------------
+
+
+def test_the_filed_rules_are_those_of_the_file_and_the_code_that_are_here(tmp_path: Path) -> None:
+    """After a change of either: python -m qa.flags."""
+    write_filed_rules(tmp_path / "red_flags.json")
+    assert (tmp_path / "red_flags.json").read_bytes() == FILED_RULES.read_bytes()
+    assert filed_rules(FILED_RULES) is not None
+
+
+@pytest.mark.parametrize("damage", ["made from another file", "cut short", "no object", "missing"])
+def test_rules_filed_from_something_else_are_not_taken(tmp_path: Path, damage: str) -> None:
+    text = FILED_RULES.read_text(encoding="utf-8")
+    filed = {
+        "made from another file": text.replace('"made_from":"', '"made_from":"0', 1),
+        "cut short": text[: len(text) // 2],
+        "no object": "[]",
+    }
+    path = tmp_path / "red_flags.json"
+    if damage in filed:
+        path.write_text(filed[damage], encoding="utf-8")
+    assert filed_rules(path) is None
+
+
+def test_rules_filed_beforehand_and_now_read_messages_alike() -> None:
+    now, filed = read_rules(RULES_FILE), load_rules()
+    assert now.families == filed.families
+    assert now.kinds == filed.kinds
+    assert (now.telling, now.asides) == (filed.telling, filed.asides)
+    assert (now.phrases.names, now.language.names, now.masks.names) == (
+        filed.phrases.names,
+        filed.language.names,
+        filed.masks.names,
+    )
+    words = {word for family in FAMILIES for text in family.positive for word in text.lower().split()}
+    for word in sorted(filter(str.isalpha, words)):
+        assert now.vocabulary.keys_of(word) == filed.vocabulary.keys_of(word)
+        assert now.vocabulary.parts_of(word) == filed.vocabulary.parts_of(word)

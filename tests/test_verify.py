@@ -14,6 +14,7 @@ from index.build import build_index, check_sources, collect
 from index.encoder import EncoderSource
 from index.storage import MANIFEST, current_generation, file_facts, read_manifest
 from index.verify import verify_index
+from index.vocabulary import open_vocabulary, write_counts
 from tests.conftest import run_command
 from tests.odd_corpora import SURE
 
@@ -46,6 +47,16 @@ def moved(name: str, row: int, column: int | str, by: int) -> Callable[[Path], o
         numbers = table[column] if isinstance(column, str) else table.reshape(len(table), -1)[:, column]
         numbers[row] = int(numbers[row]) + by
         np.save(folder / name, table)
+
+    return damage
+
+
+def recounted(word: str, count: int) -> Callable[[Path], object]:
+    """Return a damage that changes how many chunks are said to hold a word."""
+
+    def damage(folder: Path) -> None:
+        held = open_vocabulary(folder)
+        write_counts({**{own: held.count(own) for own in held}, word: count}, held.chunks, folder)
 
     return damage
 
@@ -99,10 +110,11 @@ DAMAGES = {
     "a word with its neighbour's space": (moved("sentences.npy", 0, 1, 1), "does not start and end on a sentence border"),
     "a border within a word": (both(moved("sentences.npy", 0, 1, 3), moved("sentences.npy", 1, 0, 2)), "it parts a word"),
     "a word that is none of the corpus": (
-        replaced("vocabulary.tsv", b"towel\t", b"trowel\t"),
-        "holds 'trowel', which stands nowhere",
+        replaced("vocabulary.words", b"towel", b"dowel"),
+        "holds 'dowel', which stands nowhere",
     ),
-    "a word's count": (replaced("vocabulary.tsv", b"towel\t1", b"towel\t2"), "miscounts 1"),
+    "a word's count": (recounted("towel", 2), "miscounts 1"),
+    "an English word": (replaced("english.words", b"towel", b"dowel"), "list of English words is not the one"),
 }
 
 

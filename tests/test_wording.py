@@ -12,12 +12,12 @@ from rapidfuzz.distance import OSA
 from benchmarks.misspelling import lay_variant, misspell
 from index.lay_terms import LayTermsError, lay_terms, lay_words, read_terms, texting
 from index.medicines import REACH, is_medicine, medicines
+from index.sounds import sound
 from index.spelling import is_negation, slip_cost
 from index.vocabulary import (
     Vocabulary,
     english,
     open_vocabulary,
-    sound,
     words_of,
     write_vocabulary,
 )
