@@ -16,13 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from sentence_transformers import SentenceTransformer
 from transformers.utils.logging import disable_progress_bar
 
 from index.encoder import (
-    CPU,
     EXPORT_VERSION,
     INT8_WEIGHTS,
     MODEL_FILES,
@@ -38,6 +36,7 @@ from index.encoder import (
     no_tokens,
     unit_rows,
 )
+from index.graphs import fuse, save_float32, save_int8
 from index.models import ModelError, ModelFolder, config_checksum, weights_checksum
 
 TORCH_FOLDER = "model"
@@ -45,11 +44,9 @@ TORCH_FOLDER = "model"
 TOLERANCE = 1e-4
 # Smallest allowed cosine between a text's int8 and float32 vectors; all-MiniLM-L6-v2's are at 0.99.
 INT8_COSINE = 0.9
-# Fused nodes whose CPU kernels are slower than their parts. MiniLM-L6 in int8, a pass of 128 tokens: 8.2 ms with them,
-# 6.0 ms without.
-SLOWER_FUSED = ("SkipLayerNormFusion", "BiasGeluFusion")
 OUTPUT = "token_vectors"
-FLOAT = 1  # onnx.TensorProto.FLOAT
+# From 18 on ReduceMax takes its axes as an input, as graphs.py gives them.
+OPSET = 18
 SAMPLES = (
     "why does my hip hurt when I run?",
     "The Sciatic nerve runs from the LOWER back down each leg; pressing on it causes pain, numbness or weakness.",
@@ -166,36 +163,24 @@ class _TokenVectors(torch.nn.Module):
 
 
 def _write_fused(model: SentenceTransformer, folder: Path, scratch: Path) -> None:
-    """Write both graphs with attention, embeddings and activations as one node each, where onnxruntime knows the model."""
-    from onnxruntime.transformers.fusion_options import FusionOptions
-    from onnxruntime.transformers.optimizer import optimize_model
-
+    """Write both graphs with their nodes fused, where onnxruntime knows the model."""
     transformer: Any = model[0]
-    plain, whole, unmasked = (scratch / name for name in ("plain.onnx", "whole.onnx", "unmasked.onnx"))
+    plain, fused = scratch / "plain.onnx", scratch / "fused.onnx"
     with _eager_attention(transformer.model):
         _export_onnx(model, plain, dynamo=False)
-    options: Any = FusionOptions("bert")
-    options.enable_skip_layer_norm = options.enable_bias_gelu = False  # see SLOWER_FUSED
     config = transformer.model.config
     heads, width = (int(getattr(config, name, 0) or 0) for name in ("num_attention_heads", "hidden_size"))
-    fused: Any = optimize_model(
-        str(plain), "bert", num_heads=heads, hidden_size=width, optimization_options=options, opt_level=0
-    )
-    fused.save_model_to_file(str(whole))
-    # The int8 graph takes one text a pass, without padding: the mask would only cost (8% of a pass of 128 tokens).
-    for node in fused.get_nodes_by_op_type("Attention"):
-        node.input[3] = ""
-    fused.save_model_to_file(str(unmasked))
-    _save_optimized(whole, folder / MODEL_FILES["float32"])
-    _save_int8(unmasked, folder, scratch)
+    fuse(plain, fused, heads=heads, width=width)
+    save_float32(fused, folder)
+    save_int8(fused, folder, scratch)
 
 
 def _write_plain(model: SentenceTransformer, folder: Path, scratch: Path) -> None:
     """Write both graphs as torch's exporter makes them."""
     plain = scratch / "plain.onnx"
     _export_onnx(model, plain, dynamo=True)
-    _save_optimized(plain, folder / MODEL_FILES["float32"])
-    _save_int8(plain, folder, scratch)
+    save_float32(plain, folder)
+    save_int8(plain, folder, scratch)
 
 
 @contextmanager
@@ -225,31 +210,10 @@ def _export_onnx(model: SentenceTransformer, target: Path, *, dynamo: bool) -> N
         dynamic_shapes=(tuple({0: batch, 1: tokens} for _ in names),) if dynamo else None,
         dynamic_axes=None if dynamo else axes,
         dynamo=dynamo,
+        opset_version=OPSET,
         external_data=False,
         verbose=False,
     )
-
-
-def _save_int8(source: Path, folder: Path, scratch: Path) -> None:
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    quantized = scratch / "quantized.onnx"
-    # Shape inference knows nothing of onnxruntime's own nodes; all that is quantised here is float32.
-    options = {"DefaultTensorType": FLOAT}
-    quantize_dynamic(str(source), str(quantized), weight_type=QuantType.QInt8, per_channel=True, extra_options=options)
-    _save_optimized(quantized, folder / MODEL_FILES["int8"], weights=INT8_WEIGHTS)
-
-
-def _save_optimized(source: Path, target: Path, *, weights: str = "") -> None:
-    """Save the graph as onnxruntime runs it on any CPU, its ``weights`` in a file of their own where one is named."""
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    options.optimized_model_filepath = str(target)
-    options.log_severity_level = 3
-    if weights:
-        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", weights)
-        options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
-    onnxruntime.InferenceSession(str(source), options, providers=[CPU], disabled_optimizers=list(SLOWER_FUSED))
 
 
 def _compare(model: SentenceTransformer, folder: Path, spec: EncoderSpec) -> str:
