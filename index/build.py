@@ -22,11 +22,20 @@ from corpus.read import read_sources
 from corpus.readers.source import Unreadable
 from index.confidence import calibrate
 from index.dense import write_dense
-from index.encoder import MODEL_FILES, Encoder, EncoderSource, Precision, Vectors, open_encoder
+from index.encoder import (
+    CUDA,
+    MODEL_FILES,
+    Encoder,
+    EncoderSource,
+    Precision,
+    Vectors,
+    available_providers,
+    open_encoder,
+)
 from index.lexical import K1, STEMMER, B
 from index.local import LocalIndex
 from index.merge import Merged, merge_shards
-from index.models import PASSAGE_PRECISION
+from index.models import passage_precision
 from index.passages import PassageStore, PassageWriter, parse_passage
 from index.shards import CHUNK_TOKENS, CONTEXT_TOKENS, ShardTask, chunk_all, chunk_inputs, plan_shards, read_lines, shard_name
 from index.storage import (
@@ -100,15 +109,16 @@ def build_index(
     ``progress`` is told the passages done and in all. With more than one worker the passages are encoded in processes.
     """
     begun = time.monotonic()
-    with workshop(index, f"{source.identity} {PASSAGE_PRECISION}") as work:
+    with workshop(index, source.identity) as work:
         folder = work / GENERATION
         spooled = _spool(items, folder)
         _put_encoder(source, folder / ENCODER)
         encoder = source.open(folder / ENCODER)
         mean = _sample_mean(folder, spooled.offsets, encoder)
-        tasks, firsts = _tasks(work, spooled.offsets, mean, source.identity)
+        precision = passage_precision(folder / ENCODER, available_providers())
+        tasks, firsts = _tasks(work, spooled.offsets, mean, f"{source.identity} {precision}")
         left = [task for task in tasks if not task.target.is_file()]
-        _make(left, tasks, source, progress, workers=workers if encoder.spec.runtime == "onnx" else 1)
+        _make(left, tasks, source, progress, workers=workers if _gains_from_workers(encoder) else 1)
         merged = merge_shards([task.target for task in tasks], firsts, folder, mean)
         manifest = _finish(folder, spooled, merged, encoder)
         publish(index, folder=folder, manifest=manifest)
@@ -116,6 +126,11 @@ def build_index(
     shards, resumed = len(tasks), len(tasks) - len(left)
     passages = len(spooled.offsets) - 1
     return Report(manifest.generation, passages, merged.chunks, spooled.rejected, spooled.unreadable, shards, resumed, seconds)
+
+
+def _gains_from_workers(encoder: Encoder) -> bool:
+    """Say whether several processes encode faster than one: not on a GPU, nor where torch uses every core by itself."""
+    return encoder.spec.runtime == "onnx" and CUDA not in available_providers()
 
 
 def _spool(items: Iterable[Item], folder: Path) -> _Spooled:
@@ -184,8 +199,7 @@ def _make(
 
 def _finish(folder: Path, spooled: _Spooled, merged: Merged, encoder: Encoder) -> Manifest:
     """Write what is made from the merged files, and return the manifest of them all."""
-    dense = asdict(write_dense(folder))
-    manifest = _manifest(spooled, merged, encoder, dense)
+    manifest = _manifest(folder, spooled, merged, encoder)
     calibrate(LocalIndex(folder, manifest, _serving(encoder, folder / ENCODER))).save(folder)
     return named(manifest, file_facts(folder))
 
@@ -197,18 +211,18 @@ def _serving(encoder: Encoder, folder: Path) -> Encoder:
     return encoder
 
 
-def _manifest(spooled: _Spooled, merged: Merged, encoder: Encoder, dense: dict[str, object]) -> Manifest:
-    """Return the manifest of a generation whose files are not all written yet: without name and files."""
+def _manifest(folder: Path, spooled: _Spooled, merged: Merged, encoder: Encoder) -> Manifest:
+    """Make the chunk vectors searchable, and return the manifest of a generation that lacks its calibration: without files."""
     return Manifest(
         format=FORMAT,
         generation="",
         created="",
         encoder=asdict(encoder.spec),
         query_precision=QUERY_PRECISION,
-        passage_precision=PASSAGE_PRECISION,
+        passage_precision=passage_precision(folder / ENCODER, available_providers()),
         chunking={"max_tokens": min(CHUNK_TOKENS, encoder.spec.max_tokens), "context_tokens": CONTEXT_TOKENS},
         lexical={"method": "lucene", "k1": K1, "b": B, "stemmer": STEMMER},
-        dense=dense,
+        dense=asdict(write_dense(folder)),
         counts=_counts(spooled, merged),
         corpus_digest=spooled.digest,
         files={},

@@ -4,12 +4,14 @@ One forward pass over a chunk gives its token vectors; pooled over all tokens th
 sentence's tokens the sentence vectors ("late chunking", Guenther et al. 2024, arXiv:2409.04701). The token vectors
 themselves leave too, for late interaction (tokens.py). How to pool, normalise, truncate and prompt is what the model's own
 configuration says, recorded in an EncoderSpec. Making the files this module reads is export.py's work.
+
+The int8 graph takes one text a pass: its activations are scaled over the whole pass, so a text's vectors would otherwise
+depend on its neighbours. A build therefore gives the same vectors however it is batched or resumed.
 """
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -24,6 +26,8 @@ from corpus.passage import Span
 Vectors = npt.NDArray[np.float32]
 Precision = Literal["float32", "int8"]
 MODEL_FILES: dict[Precision, str] = {"float32": "model.onnx", "int8": "model.int8.onnx"}
+# The int8 weights lie beside their graph and are mapped: half the private memory, and processes share the pages.
+INT8_WEIGHTS = "model.int8.onnx.data"
 TOKENIZER_FILE = "tokenizer.json"
 SPEC_FILE = "encoder.json"
 POOLINGS: dict[str, Callable[[Vectors], Any]] = {
@@ -34,9 +38,11 @@ POOLINGS: dict[str, Callable[[Vectors], Any]] = {
     "mean_sqrt_len_tokens": lambda tokens: tokens.sum(axis=0) / np.sqrt(len(tokens)),
 }
 # Raised whenever an export of the same weights would give other files.
-EXPORT_VERSION = 1
-# Padded tokens per forward pass. 4,096 keeps a batch's activations under about 100 MB for MiniLM-L6.
+EXPORT_VERSION = 2
+# Padded tokens per float32 pass. 4,096 keeps a batch's activations under about 100 MB for MiniLM-L6 on the CPU.
 BATCH_TOKENS = 4096
+GPU_BATCH_TOKENS = 32_768
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
 class EncoderError(Exception):
@@ -162,33 +168,45 @@ def ignore_progress(_: int) -> None:
     """Take a progress report and do nothing with it."""
 
 
-def open_encoder(folder: Path, precision: Precision, *, threads: int = 1) -> Encoder:
+def providers_for(precision: Precision, available: Sequence[str]) -> list[str]:
+    """Return the execution providers a graph runs on: float32 on the GPU where there is one, everything else on the CPU."""
+    return [CUDA, CPU] if precision == "float32" and CUDA in available else [CPU]
+
+
+def available_providers() -> list[str]:
+    """Return the execution providers that the installed onnxruntime offers."""
+    return list(onnxruntime.get_available_providers())
+
+
+def open_encoder(folder: Path, precision: Precision) -> Encoder:
     """Open the encoder kept in a folder; a model that could not be exported is served by sentence-transformers."""
     spec = EncoderSpec.load(folder)
     if spec.runtime == "sentence-transformers":
         from index.export import TorchEncoder
 
         return TorchEncoder(folder, spec)
-    return OnnxEncoder(folder, spec, precision=precision, threads=threads)
+    return OnnxEncoder(folder, spec, precision=precision)
 
 
 class OnnxEncoder:
-    """An exported model: tokenizers for the text, onnxruntime for the forward pass, numpy for the pooling."""
+    """An exported model: tokenizers for the text, onnxruntime for the forward pass, numpy for the pooling.
 
-    def __init__(self, folder: Path, spec: EncoderSpec, *, precision: Precision, threads: int = 1) -> None:
+    Every call runs in the thread that makes it; several threads may share an encoder.
+    """
+
+    def __init__(self, folder: Path, spec: EncoderSpec, *, precision: Precision) -> None:
         self._spec = spec
-        self._precision = precision
+        self._one_a_pass = precision == "int8"
+        providers = providers_for(precision, available_providers())
+        self._batch_tokens = GPU_BATCH_TOKENS if CUDA in providers else BATCH_TOKENS
         try:
             self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
-            self._session = _open_session(folder / MODEL_FILES[precision])
+            self._session = _open_session(folder / MODEL_FILES[precision], providers)
         except Exception as error:  # both libraries raise bare Exception subclasses of their own for a damaged file
             raise EncoderError(f"the encoder in {folder} cannot be opened: {error}") from error
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(spec.max_tokens)
         self._inputs = [item.name for item in self._session.get_inputs()]
-        self._threads = threads
-        self._counter = Tokenizer.from_str(self._tokenizer.to_str())
-        self._counter.no_truncation()
 
     @property
     def spec(self) -> EncoderSpec:
@@ -197,47 +215,50 @@ class OnnxEncoder:
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """Return one float32 vector for each query, shape (n, dim)."""
-        if not texts:
-            return np.zeros((0, self._spec.dim), np.float32)
-        encodings = self._tokenizer.encode_batch([self._spec.query_prompt + text for text in texts])
-        # One at a time: int8 activations are scaled over the whole batch, so a question's vector would depend on its
-        # neighbours (and on their padding) if they shared a pass.
-        vectors = [self._pool(self._forward([e]), [e]) for e in encodings]
-        return np.concatenate(vectors)
+        vectors = [self.encode_query(text).vector for text in texts]
+        return np.stack(vectors) if vectors else np.zeros((0, self._spec.dim), np.float32)
 
     def encode_query(self, text: str) -> QueryVectors:
         """Return the vector and the token vectors of one query from one forward pass."""
         prompt = self._spec.query_prompt
         encoding = self._tokenizer.encode(prompt + text)
-        tokens = self._forward([encoding])
-        return QueryVectors(self._pool(tokens, [encoding])[0], _own_tokens(tokens[0], encoding, len(prompt)))
+        tokens = self._forward([encoding])[0]
+        return QueryVectors(self._pool(tokens), _OwnTokens.of(tokens, encoding).after(len(prompt)))
 
     def encode_passages(
         self, inputs: Sequence[PassageInput], progress: Callable[[int], object] = ignore_progress
     ) -> PassageVectors:
-        """Return chunk, sentence and token vectors from one forward pass a chunk, batched by length over the threads."""
-        prefixes = [self._prefix(item) for item in inputs]
-        encodings = self._tokenizer.encode_batch([p + item.text for p, item in zip(prefixes, inputs, strict=True)])
+        """Return chunk, sentence and token vectors from one forward pass a chunk: int8 one by one, float32 in batches."""
         chunks = np.zeros((len(inputs), self._spec.dim), np.float32)
         sentences: list[Vectors] = [np.zeros((0, self._spec.dim), np.float32)] * len(inputs)
         tokens: list[TokenVectors] = [no_tokens(self._spec.dim)] * len(inputs)
-
-        def run(batch: list[int]) -> None:
-            found = self._forward([encodings[i] for i in batch])
-            chunks[batch] = self._pool(found, [encodings[i] for i in batch])
-            for row, i in enumerate(batch):
-                spans = [Span(s.start + len(prefixes[i]), s.end + len(prefixes[i])) for s in inputs[i].sentences]
-                sentences[i] = self._pool_spans(found[row], encodings[i], spans)
-                tokens[i] = _own_tokens(found[row], encodings[i], len(self._spec.passage_prompt))
+        truncated = 0
+        for batch, encodings in self._passes(inputs):
+            found = self._forward(encodings)
+            for i, encoding, padded in zip(batch, encodings, found, strict=True):
+                vectors = padded[: len(encoding.ids)]
+                own = _OwnTokens.of(vectors, encoding)
+                chunks[i] = self._pool(vectors)
+                sentences[i] = self._finish(own.means(inputs[i].sentences, len(self._prefix(inputs[i]))))
+                tokens[i] = own.after(len(self._spec.passage_prompt))
+                truncated += bool(encoding.overflowing)
             progress(len(batch))
-
-        with ThreadPoolExecutor(self._threads) as pool:
-            list(pool.map(run, _batches([len(e.ids) for e in encodings])))
-        return PassageVectors(chunks, tuple(sentences), sum(bool(e.overflowing) for e in encodings), tuple(tokens))
+        return PassageVectors(chunks, tuple(sentences), truncated, tuple(tokens))
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text, special tokens left out."""
-        return [len(e.ids) for e in self._counter.encode_batch(list(texts), add_special_tokens=False)]
+        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return [len(e.ids) + sum(len(rest.ids) for rest in e.overflowing) for e in encodings]
+
+    def _passes(self, inputs: Sequence[PassageInput]) -> Iterator[tuple[list[int], list[Encoding]]]:
+        """Yield the positions and encodings of each forward pass; the order matters only where texts share a pass."""
+        texts = [self._prefix(item) + item.text for item in inputs]
+        if self._one_a_pass:
+            yield from (([i], [self._tokenizer.encode(text)]) for i, text in enumerate(texts))
+            return
+        encodings = self._tokenizer.encode_batch(texts)
+        for batch in _batches([len(e.ids) for e in encodings], self._batch_tokens):
+            yield batch, [encodings[i] for i in batch]
 
     def _prefix(self, item: PassageInput) -> str:
         return self._spec.passage_prompt + (item.context + "\n" if item.context else "")
@@ -256,34 +277,45 @@ class OnnxEncoder:
         output: Vectors = self._session.run(None, {name: arrays[name] for name in self._inputs})[0]
         return output
 
-    def _pool(self, tokens: Vectors, encodings: Sequence[Encoding]) -> Vectors:
-        rows = [pool_tokens(tokens[row, : len(e.ids)], self._spec.pooling) for row, e in enumerate(encodings)]
-        return self._finish(np.stack(rows))
-
-    def _pool_spans(self, tokens: Vectors, encoding: Encoding, spans: Sequence[Span]) -> Vectors:
-        # A token belongs to the sentence in which it starts; special tokens have the empty range (0, 0).
-        starts = np.array([o[0] if o[1] > o[0] else -1 for o in encoding.offsets])
-        vectors = np.zeros((len(spans), self._spec.dim), np.float32)
-        for row, span in enumerate(spans):
-            own = np.flatnonzero((starts >= span.start) & (starts < span.end))
-            if len(own):
-                vectors[row] = tokens[own].mean(axis=0)
-        return self._finish(vectors)
+    def _pool(self, tokens: Vectors) -> Vectors:
+        vector: Vectors = self._finish(pool_tokens(tokens, self._spec.pooling)[None])[0]
+        return vector
 
     def _finish(self, vectors: Vectors) -> Vectors:
         return unit_rows(vectors) if self._spec.normalize else vectors
 
 
+@dataclass(frozen=True, slots=True)
+class _OwnTokens:
+    """The tokens of a text that stand for characters of it (no padding, no special tokens), in order of their start."""
+
+    vectors: Vectors
+    starts: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, tokens: Vectors, encoding: Encoding) -> "_OwnTokens":
+        offsets = np.array(encoding.offsets, np.int64).reshape(-1, 2)
+        own = np.flatnonzero(offsets[:, 1] > offsets[:, 0])  # special tokens have the empty range (0, 0)
+        return cls(tokens[own], offsets[own, 0])
+
+    def means(self, spans: Sequence[Span], shift: int) -> Vectors:
+        """Return the mean of each span's tokens, the spans moved by ``shift``; a token belongs to the span it starts in."""
+        vectors = np.zeros((len(spans), self.vectors.shape[1]), np.float32)
+        borders = np.array([(span.start + shift, span.end + shift) for span in spans], np.int64).reshape(-1, 2)
+        for row, (first, end) in enumerate(np.searchsorted(self.starts, borders)):
+            if end > first:
+                vectors[row] = np.add.reduce(self.vectors[first:end], axis=0) / np.float32(end - first)
+        return vectors
+
+    def after(self, prompt: int) -> TokenVectors:
+        """Return the tokens that start after the ``prompt`` characters put before the text, their starts in the text."""
+        first = int(np.searchsorted(self.starts, prompt))
+        return TokenVectors(self.vectors[first:], self.starts[first:] - prompt)
+
+
 def no_tokens(dim: int) -> TokenVectors:
     """Return the token vectors of a text without tokens."""
     return TokenVectors(np.zeros((0, dim), np.float32), np.zeros(0, np.int64))
-
-
-def _own_tokens(tokens: Vectors, encoding: Encoding, prompt: int) -> TokenVectors:
-    """Return a text's own tokens: no padding, no special tokens, none of the ``prompt`` characters before it."""
-    own = [i for i, (start, end) in enumerate(encoding.offsets) if end > start >= prompt]
-    starts = np.array([encoding.offsets[i][0] - prompt for i in own], np.int64)
-    return TokenVectors(np.asarray(tokens[own], np.float32), starts)
 
 
 def pool_tokens(tokens: Vectors, pooling: str) -> Vectors:
@@ -307,11 +339,11 @@ def comparable(vectors: Vectors, spec: EncoderSpec) -> Vectors:
     return unit_rows(vectors) if spec.similarity == "cosine" and not spec.normalize else vectors
 
 
-def _batches(lengths: Sequence[int]) -> Iterable[list[int]]:
-    """Group positions by length so that each batch, padded to its longest, stays within BATCH_TOKENS."""
+def _batches(lengths: Sequence[int], batch_tokens: int) -> Iterable[list[int]]:
+    """Group positions by length so that each batch, padded to its longest, stays within ``batch_tokens``."""
     batch: list[int] = []
     for i in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
-        if batch and (len(batch) + 1) * lengths[batch[0]] > BATCH_TOKENS:
+        if batch and (len(batch) + 1) * lengths[batch[0]] > batch_tokens:
             yield batch
             batch = []
         batch.append(i)
@@ -319,13 +351,15 @@ def _batches(lengths: Sequence[int]) -> Iterable[list[int]]:
         yield batch
 
 
-def _open_session(model: Path) -> Any:
+def _open_session(model: Path, providers: Sequence[str]) -> Any:
     options = onnxruntime.SessionOptions()
     # One thread for each call: parallel work comes from several calls, which measured faster than one shared call.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    # The export saved the graph as onnxruntime had optimised it.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(str(model), options, providers=list(providers))
 
 
 def cores() -> int:

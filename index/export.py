@@ -7,6 +7,7 @@ as it is and served by sentence-transformers itself (TorchEncoder).
 
 import logging
 import os
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from index.encoder import (
     EXPORT_VERSION,
+    INT8_WEIGHTS,
     MODEL_FILES,
     POOLINGS,
     TOKENIZER_FILE,
@@ -32,12 +34,19 @@ from index.encoder import (
     Vectors,
     ignore_progress,
     no_tokens,
+    unit_rows,
 )
+from index.graphs import fuse, save_float32, save_int8
 from index.models import ModelError, ModelFolder, config_checksum, weights_checksum
 
 TORCH_FOLDER = "model"
 # Largest allowed difference of any vector component between the export and the original, in float32.
 TOLERANCE = 1e-4
+# Smallest allowed cosine between a text's int8 and float32 vectors; all-MiniLM-L6-v2's are at 0.99.
+INT8_COSINE = 0.9
+OUTPUT = "token_vectors"
+# From 18 on ReduceMax takes its axes as an input, as graphs.py gives them.
+OPSET = 18
 SAMPLES = (
     "why does my hip hurt when I run?",
     "The Sciatic nerve runs from the LOWER back down each leg; pressing on it causes pain, numbness or weakness.",
@@ -57,7 +66,7 @@ def export_model(found: ModelFolder, folder: Path) -> EncoderSpec:
         folder.mkdir(parents=True, exist_ok=True)
         reason = _why_not_exportable(model) or _try_export(model, folder, spec)
         if reason:
-            for file in (*MODEL_FILES.values(), TOKENIZER_FILE):
+            for file in (*MODEL_FILES.values(), INT8_WEIGHTS, TOKENIZER_FILE):
                 (folder / file).unlink(missing_ok=True)
             spec = replace(spec, runtime="sentence-transformers", why_not_onnx=reason)
             model.save_pretrained(str(folder / TORCH_FOLDER))
@@ -120,15 +129,23 @@ def _why_not_exportable(model: SentenceTransformer) -> str:
 
 
 def _try_export(model: SentenceTransformer, folder: Path, spec: EncoderSpec) -> str:
-    """Export and compare; return an empty string, or why the export cannot be used."""
-    try:
-        model.tokenizer.backend_tokenizer.save(str(folder / TOKENIZER_FILE))
-        _export_onnx(model, folder / MODEL_FILES["float32"])
-        _quantize(folder / MODEL_FILES["float32"], folder / MODEL_FILES["int8"])
-        return _compare(model, OnnxEncoder(folder, spec, precision="float32"))
-    except Exception as error:  # the exporter raises many kinds; every one of them means: serve the original
-        logging.getLogger(__name__).debug("export failed", exc_info=True)
-        return f"the export failed: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    """Export and compare; return an empty string, or why the export cannot be used.
+
+    A fused graph is tried first. What it can't express, or gets wrong, the plain exporter's graph serves, more slowly.
+    """
+    model.tokenizer.backend_tokenizer.save(str(folder / TOKENIZER_FILE))
+    reason = ""
+    for write in (_write_fused, _write_plain):
+        try:
+            with tempfile.TemporaryDirectory() as scratch:
+                write(model, folder, Path(scratch))
+            reason = _compare(model, folder, spec)
+        except Exception as error:  # the exporters raise many kinds; every one of them means: not this way
+            logging.getLogger(__name__).debug("export failed", exc_info=True)
+            reason = f"the export failed: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        if not reason:
+            break
+    return reason
 
 
 class _TokenVectors(torch.nn.Module):
@@ -145,40 +162,72 @@ class _TokenVectors(torch.nn.Module):
         return vectors
 
 
-def _export_onnx(model: SentenceTransformer, target: Path) -> None:
+def _write_fused(model: SentenceTransformer, folder: Path, scratch: Path) -> None:
+    """Write both graphs with their nodes fused, where onnxruntime knows the model."""
+    transformer: Any = model[0]
+    plain, fused = scratch / "plain.onnx", scratch / "fused.onnx"
+    with _eager_attention(transformer.model):
+        _export_onnx(model, plain, dynamo=False)
+    config = transformer.model.config
+    heads, width = (int(getattr(config, name, 0) or 0) for name in ("num_attention_heads", "hidden_size"))
+    fuse(plain, fused, heads=heads, width=width)
+    save_float32(fused, folder)
+    save_int8(fused, folder, scratch)
+
+
+def _write_plain(model: SentenceTransformer, folder: Path, scratch: Path) -> None:
+    """Write both graphs as torch's exporter makes them."""
+    plain = scratch / "plain.onnx"
+    _export_onnx(model, plain, dynamo=True)
+    save_float32(plain, folder)
+    save_int8(plain, folder, scratch)
+
+
+@contextmanager
+def _eager_attention(transformer: Any) -> Iterator[None]:
+    """Have the model compute attention step by step, the form that onnxruntime's fusion recognises."""
+    before = transformer.config._attn_implementation
+    transformer.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        transformer.set_attn_implementation(before)
+
+
+def _export_onnx(model: SentenceTransformer, target: Path, *, dynamo: bool) -> None:
+    """Trace the transformer (the form that fusion recognises), or export it by ``dynamo`` (what torch itself advises)."""
     transformer: Any = model[0]
     sample = model.tokenizer(["a short text", "another text, somewhat longer"], padding=True, return_tensors="pt")
     names = [name for name in sample if name in ("input_ids", "attention_mask", "token_type_ids")]
     batch, tokens = torch.export.Dim("batch"), torch.export.Dim("tokens")
+    axes = {name: {0: "batch", 1: "tokens"} for name in (*names, OUTPUT)}
     torch.onnx.export(
         _TokenVectors(transformer.model, names).eval(),
         tuple(sample[name] for name in names),
         str(target),
         input_names=names,
-        output_names=["token_vectors"],
-        dynamic_shapes=(tuple({0: batch, 1: tokens} for _ in names),),
-        dynamo=True,
+        output_names=[OUTPUT],
+        dynamic_shapes=(tuple({0: batch, 1: tokens} for _ in names),) if dynamo else None,
+        dynamic_axes=None if dynamo else axes,
+        dynamo=dynamo,
+        opset_version=OPSET,
         external_data=False,
         verbose=False,
     )
 
 
-def _quantize(source: Path, target: Path) -> None:
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    quantize_dynamic(str(source), str(target), weight_type=QuantType.QInt8, per_channel=True)
-
-
-def _compare(model: SentenceTransformer, exported: OnnxEncoder) -> str:
+def _compare(model: SentenceTransformer, folder: Path, spec: EncoderSpec) -> str:
+    """Return why the exported graphs can't stand for the model, or an empty string."""
+    exact, served = (OnnxEncoder(folder, spec, precision=precision) for precision in ("float32", "int8"))
     texts = list(SAMPLES)
-    passages = exported.encode_passages([PassageInput("", text, ()) for text in texts]).chunks
-    pairs = (
-        (exported.encode_queries(texts), model.encode_query(texts)),
-        (passages, model.encode_document(texts)),
-    )
+    queries = exact.encode_queries(texts)
+    passages = exact.encode_passages([PassageInput("", text, ()) for text in texts]).chunks
+    pairs = ((queries, model.encode_query(texts)), (passages, model.encode_document(texts)))
     worst = max(float(np.abs(ours - np.asarray(theirs)).max()) for ours, theirs in pairs)
-    scale = max(1.0, float(np.abs(np.asarray(pairs[0][1])).max()))
-    return "" if worst <= TOLERANCE * scale else f"its exported vectors differ from the original's by {worst:.2g}"
+    if not worst <= TOLERANCE * max(1.0, float(np.abs(np.asarray(pairs[0][1])).max())):
+        return f"its exported vectors differ from the original's by {worst:.2g}"
+    closest = float((unit_rows(queries) * unit_rows(served.encode_queries(texts))).sum(axis=1).min())
+    return "" if closest >= INT8_COSINE else f"its int8 vectors have a cosine of only {closest:.2f} to the original's"
 
 
 class TorchEncoder:

@@ -19,6 +19,7 @@ from index.encoder import MODEL_FILES, SPEC_FILE, Encoder, EncoderError, Precisi
 from index.fusion import HYBRID, Floats, Weights, fuse, rank_again, squash
 from index.lexical import HOLDERS, IMPACTS, STEMS, LexicalArm, LexicalError
 from index.passages import CHUNKS, DOCUMENTS, IDS, OFFSETS, PASSAGES, SENTENCES, PassageStore, indexed_text
+from index.question_vectors import QuestionVectors
 from index.ranking import NO_SCORES, Hit, Query, Ranking, Sentence
 from index.sentence_vectors import CODES, SCALES, SentenceArm
 from index.storage import (
@@ -65,6 +66,7 @@ class LocalIndex:
         self.folder = folder
         self.manifest = manifest
         self.encoder = encoder
+        self.questions = QuestionVectors(encoder)
         try:
             self.dense = DenseArm.open(folder)
             self.lexical = LexicalArm(folder / LEXICAL)
@@ -203,10 +205,10 @@ class LocalIndex:
     def _query(self, wording: Wording, weights: Weights) -> Query:
         """Encode a question; where lay words were translated its vector is the mean of both wordings'."""
         searched = wording.translated
-        encoded = self.encoder.encode_query(searched)
+        encoded = self.questions.encode(searched)
         vector = comparable(encoded.vector[None, :], self.encoder.spec)[0]
         if searched != wording.corrected:
-            plain = comparable(self.encoder.encode_queries([wording.corrected]), self.encoder.spec)[0]
+            plain = comparable(self.questions.encode(wording.corrected).vector[None, :], self.encoder.spec)[0]
             vector = (vector + plain) / 2
             if self.encoder.spec.similarity == "cosine":
                 vector = unit_rows(vector[None, :])[0]

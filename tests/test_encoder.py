@@ -1,8 +1,6 @@
 """The real encoder against sentence-transformers: the default model, a prompted CLS-pooled one, one that can't be exported."""
 
-import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +8,37 @@ import numpy as np
 import pytest
 
 from corpus.passage import Span
-from index.encoder import EncoderError, EncoderSpec, OnnxEncoder, PassageInput, Vectors, open_encoder, pool_tokens, unit_rows
-from index.models import DEFAULT_CHECKSUM, DEFAULT_MODEL, ModelError, ModelFolder, exported_before, find_model, weights_checksum
+from index.encoder import (
+    CPU,
+    CUDA,
+    INT8_WEIGHTS,
+    MODEL_FILES,
+    EncoderError,
+    EncoderSpec,
+    PassageInput,
+    Precision,
+    _batches,
+    open_encoder,
+    pool_tokens,
+    providers_for,
+    unit_rows,
+)
+from index.models import (
+    DEFAULT_CHECKSUM,
+    DEFAULT_MODEL,
+    ModelError,
+    ModelFolder,
+    exported_before,
+    find_model,
+    passage_precision,
+    weights_checksum,
+)
 from index.storage import ENCODER, current_generation
 
 # torch and the model libraries warn about themselves while they load and export.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 QUESTIONS = ("why does my hip hurt when I run?", "sciatica", "Is SURGERY better than exercise for a worn disc? – 腰痛")
-WORDS = "[PAD] [UNK] [CLS] [SEP] the hip back pain hurts when i run query : passage and sits . ? disc nerve".split()
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +79,92 @@ def test_a_vector_does_not_depend_on_its_neighbours(folder: Path) -> None:
     np.testing.assert_array_equal(together[1], encoder.encode_queries([QUESTIONS[1]])[0])
 
 
+def passage(text: str) -> PassageInput:
+    """Return a passage with a heading and two sentences parted by ``". "``."""
+    border = text.index(". ") + 1
+    return PassageInput("Hip. Pain", text, (Span(0, border), Span(border + 1, len(text))))
+
+
+PASSAGES = tuple(
+    passage(text) for text in ("It hurts. " + "Rest the hip. " * 9, "Sit. Walk", "Run a mile. Then rest, then run.")
+)
+
+
+def test_int8_passages_do_not_depend_on_how_they_are_parted(folder: Path) -> None:
+    encoder = open_encoder(folder, "int8")
+    together = encoder.encode_passages(PASSAGES)
+    for i, item in enumerate(PASSAGES):
+        alone = encoder.encode_passages([item])
+        np.testing.assert_array_equal(together.chunks[i], alone.chunks[0])
+        np.testing.assert_array_equal(together.sentences[i], alone.sentences[0])
+        np.testing.assert_array_equal(together.tokens[i].vectors, alone.tokens[0].vectors)
+        np.testing.assert_array_equal(together.tokens[i].starts, alone.tokens[0].starts)
+
+
+def test_int8_passages_stay_close_to_float32(folder: Path) -> None:
+    exact, fast = (open_encoder(folder, precision).encode_passages(PASSAGES) for precision in ("float32", "int8"))
+    assert (exact.chunks * fast.chunks).sum(axis=1).min() > 0.99
+    for ours, theirs in zip(exact.sentences, fast.sentences, strict=True):
+        assert (ours * theirs).sum(axis=1).min() > 0.98
+    assert [own.starts.tolist() for own in exact.tokens] == [own.starts.tolist() for own in fast.tokens]
+
+
+def test_progress_counts_every_passage_once(folder: Path) -> None:
+    for precision in MODEL_FILES:
+        told: list[int] = []
+        open_encoder(folder, precision).encode_passages(PASSAGES, told.append)
+        assert sum(told) == len(PASSAGES)
+
+
+def test_the_tokens_of_a_passage_are_its_own(folder: Path) -> None:
+    (found,) = open_encoder(folder, "int8").encode_passages([PassageInput("Hip", "a café", ())]).tokens
+    assert found.starts.tolist() == [0, 4, 6]  # hip, a, cafe: no special token
+    assert found.vectors.shape == (3, 384)
+
+
+def test_no_passage_and_no_sentence_give_empty_arrays(folder: Path) -> None:
+    for precision in MODEL_FILES:
+        encoder = open_encoder(folder, precision)
+        nothing = encoder.encode_passages([])
+        assert (nothing.chunks.shape, nothing.sentences, nothing.tokens) == ((0, 384), (), ())
+        blank = encoder.encode_passages([PassageInput("", "", (Span(0, 0),))])
+        assert blank.tokens[0].vectors.shape == (0, 384)
+        np.testing.assert_array_equal(blank.sentences[0], np.zeros((1, 384)))
+        assert encoder.encode_queries([]).shape == (0, 384)
+
+
+def test_tokens_are_counted_beyond_what_fits(folder: Path) -> None:
+    assert open_encoder(folder, "int8").count_tokens(["hip " * 700, "hip hip", ""]) == [700, 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("available", "precision", "expected"),
+    [
+        ([CPU], "float32", [CPU]),
+        ([CPU], "int8", [CPU]),
+        ([CUDA, CPU], "float32", [CUDA, CPU]),
+        ([CUDA, CPU], "int8", [CPU]),
+        (["TensorrtExecutionProvider", CUDA, CPU], "float32", [CUDA, CPU]),
+        (["AzureExecutionProvider", CPU], "float32", [CPU]),
+    ],
+)
+def test_float32_runs_on_the_gpu_where_there_is_one(available: list[str], precision: Precision, expected: list[str]) -> None:
+    assert providers_for(precision, available) == expected
+
+
+def test_passages_are_encoded_in_int8_but_on_a_gpu(folder: Path, tmp_path: Path) -> None:
+    assert passage_precision(folder, [CPU]) == "int8"
+    assert passage_precision(folder, [CUDA, CPU]) == "float32"
+    assert passage_precision(tmp_path, [CPU]) == "float32"
+
+
+def test_batches_hold_every_text_once_and_keep_to_their_size() -> None:
+    lengths = [5, 90, 12, 30, 30, 200, 7]
+    batches = list(_batches(lengths, 100))
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+    assert all(len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= 100 for batch in batches)
+
+
 def test_sentence_vectors_are_the_means_of_their_token_vectors(folder: Path, original: Any) -> None:
     text = "The hip is a joint. Running can strain it! Rest helps."
     spans = (Span(0, 19), Span(20, 42), Span(43, 54))
@@ -81,6 +187,9 @@ def test_what_does_not_fit_is_counted(folder: Path) -> None:
 def test_a_damaged_encoder_is_refused(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "copy")
     (tmp_path / "copy" / "model.int8.onnx").write_bytes(b"not a model")
+    with pytest.raises(EncoderError, match="cannot be opened"):
+        open_encoder(tmp_path / "copy", "int8")
+    (tmp_path / "copy" / INT8_WEIGHTS).unlink()
     with pytest.raises(EncoderError, match="cannot be opened"):
         open_encoder(tmp_path / "copy", "int8")
     (tmp_path / "copy" / "encoder.json").write_text("{}")
@@ -117,84 +226,6 @@ def test_pooling_matches_a_second_implementation(pooling: str) -> None:
 def test_an_unknown_pooling_is_named() -> None:
     with pytest.raises(EncoderError, match="'median' is not one of mean"):
         pool_tokens(np.zeros((1, 1), np.float32), "median")
-
-
-def make_model(folder: Path, *, pooling: str, prompts: dict[str, str], extra: Sequence[str] = ()) -> Any:
-    """Save a small random BERT model in sentence-transformers' layout and return it loaded."""
-    import torch
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
-    from transformers import BertConfig, BertModel, BertTokenizer
-
-    torch.manual_seed(0)
-    plain = folder / "plain"
-    config = BertConfig(
-        vocab_size=len(WORDS), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
-        max_position_embeddings=40,
-    )  # fmt: skip
-    BertModel(config).save_pretrained(plain)
-    (folder / "vocab.txt").write_text("\n".join(WORDS))
-    BertTokenizer(vocab={word: i for i, word in enumerate(WORDS)}, do_lower_case=True).save_pretrained(plain)
-    transformer = Transformer(str(plain), max_seq_length=24)
-    modules = [transformer, Pooling(32, pooling_mode=pooling)]
-    if "Dense" in extra:
-        modules.append(Dense(32, 16))
-    if "Normalize" in extra:
-        modules.append(Normalize())
-    model = SentenceTransformer(modules=modules, prompts=prompts, device="cpu")
-    model.save_pretrained(str(folder / "model"))
-    return SentenceTransformer(str(folder / "model"), device="cpu")
-
-
-TEXTS = ("the hip hurts when i run", "back pain", "the disc and the nerve . " * 20)
-
-
-def assert_same_vectors(encoder: Any, model: Any) -> None:
-    close: Any = np.testing.assert_allclose
-    close(encoder.encode_queries(TEXTS), model.encode_query(list(TEXTS)), atol=1e-5)
-    inputs = [PassageInput("", text, (Span(0, len(text)),)) for text in TEXTS]
-    chunks: Vectors = encoder.encode_passages(inputs).chunks
-    close(chunks, model.encode_document(list(TEXTS)), atol=1e-5)
-
-
-def test_a_prompted_cls_pooled_model_gives_its_own_vectors(tmp_path: Path) -> None:
-    from index.export import export_model
-
-    prompts = {"query": "query : ", "document": "passage : "}
-    model = make_model(tmp_path, pooling="cls", prompts=prompts)
-    spec = export_model(ModelFolder("small", "local", tmp_path / "model"), tmp_path / "encoder")
-    assert (spec.runtime, spec.pooling, spec.normalize, spec.max_tokens) == ("onnx", "cls", False, 24)
-    assert (spec.query_prompt, spec.passage_prompt) == ("query : ", "passage : ")
-    encoder = open_encoder(tmp_path / "encoder", "float32")
-    assert isinstance(encoder, OnnxEncoder)
-    assert_same_vectors(encoder, model)
-    unprompted = model.encode(list(TEXTS))
-    assert np.abs(encoder.encode_queries(TEXTS) - unprompted).max() > 1e-3
-
-
-def test_a_model_that_cannot_be_exported_is_served_as_it_is(tmp_path: Path) -> None:
-    from index.export import TorchEncoder, export_model
-
-    model = make_model(tmp_path, pooling="mean", prompts={}, extra=("Dense", "Normalize"))
-    spec = export_model(ModelFolder("small", "local", tmp_path / "model"), tmp_path / "encoder")
-    assert spec.runtime == "sentence-transformers"
-    assert "Dense" in spec.why_not_onnx
-    assert spec.dim == 16
-    encoder = open_encoder(tmp_path / "encoder", "int8")
-    assert isinstance(encoder, TorchEncoder)
-    assert_same_vectors(encoder, model)
-    assert encoder.count_tokens(["the hip", "pain"]) == [2, 1]
-    (sentence,) = encoder.encode_passages([PassageInput("", "the hip hurts", (Span(4, 7),))]).sentences
-    np.testing.assert_allclose(sentence, model.encode_document(["hip"]), atol=1e-5)
-
-
-def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
-    from index.export import export_model
-
-    (tmp_path / "model.safetensors").write_bytes(b"damaged")
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
-    with pytest.raises(ModelError, match="cannot be loaded by sentence-transformers"):
-        export_model(find_model(str(tmp_path)), tmp_path / "encoder")
 
 
 def test_an_export_is_taken_again_only_for_the_same_model_and_settings(tmp_path: Path, starter_path: Path) -> None:
