@@ -40,4 +40,8 @@ def normalise_wrapped(text: str) -> str:
 
 def has_lone_surrogates(text: str) -> bool:
     """Say whether the text holds a surrogate code point, which no UTF-8 file or answer can carry."""
-    return any("\ud800" <= char <= "\udfff" for char in text)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from corpus.passage import Span
 from index.encoder import PassageInput, TokenVectors, Vectors, unit_rows
-from index.lexical import content_spans
+from index.lexical import content_ranges, content_spans
 from index.mapped import Rows, mapped
 from index.sentence_vectors import Ids, greatest, numbers
 
@@ -147,10 +147,10 @@ def content_bits(inputs: Sequence[PassageInput], tokens: Sequence[TokenVectors],
 
 
 def _is_content(text: str, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    kept = np.zeros(len(text) + 1, bool)
-    for span in content_spans(text):
-        kept[span.start : span.end] = True
-    return kept[starts]
+    kept = bytearray(len(text) + 1)
+    for start, end in content_ranges(text):
+        kept[start:end] = b"\1" * (end - start)
+    return np.frombuffer(kept, bool)[starts]
 
 
 def mean_token(tokens: Sequence[TokenVectors], dim: int) -> Vectors:
