@@ -57,8 +57,8 @@ def texting() -> dict[str, str]:
 def lay_words() -> frozenset[str]:
     """Return every word of the list, lay or medical: right as it is, whatever the corpus holds."""
     terms = [term for own in lay_terms().values() for term in own]
-    phrases = [" ".join(term.phrase) for term in terms] + [name for term in terms for name in term.names]
-    return frozenset(plain(word) for phrase in phrases for word in WORD.findall(phrase))
+    said = {word for term in terms for word in term.phrase}.union(*(term.names for term in terms))
+    return frozenset(plain(word) for word in set(WORD.findall("\n".join(said))))
 
 
 def matches(words: Sequence[str]) -> Iterator[tuple[int, int, tuple[str, ...]]]:
@@ -103,10 +103,10 @@ def _singulars(word: str) -> list[str]:
 def read_terms(table: dict[str, object]) -> Iterator[LayTerm]:
     """Yield the phrases of a list as read from TOML, or raise LayTermsError."""
     for entry in _entries(table, "lay"):
-        for phrase in _strings(entry, "say"):
-            words = tuple(phrase.split())
-            before, after = (frozenset(_strings(entry, key, needed=False)) for key in ("not_before", "not_after"))
-            yield LayTerm(words, _strings(entry, "mean"), before, after)
+        phrases, names = _strings(entry, "say"), _strings(entry, "mean")
+        before, after = (frozenset(_strings(entry, key, needed=False)) for key in ("not_before", "not_after"))
+        for phrase in phrases:
+            yield LayTerm(tuple(phrase.split()), names, before, after)
     for entry in _entries(table, "same"):
         names = _strings(entry, "names")
         for name in names:

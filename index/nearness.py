@@ -1,8 +1,8 @@
 """Words by length and by their letters, in arrays, so that few of many need be compared letter by letter with a given one.
 
 An edit adds at most one letter to a word and takes at most one away; a swap does neither. So a word within a distance of
-another differs from it in no more letters, counted with their repeats, than twice the distance less the difference of their
-lengths. How often each letter stands in a word is held in 64 bits, and the bits of many words are compared at once.
+another differs from it in no more letters, counted with their repeats, than twice the distance. How often each letter stands
+in a word is held in 64 bits, and the bits of many words are compared at once.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,17 +50,15 @@ class Nearness:
 
     def near(self, word: str, distance: int) -> list[tuple[int, str, int]]:
         """Return the numbers of the words within the distance, the words, and their distances, by length."""
-        longest = len(self._edges) - 2
-        lengths = range(max(0, len(word) - distance), min(longest, len(word) + distance) + 1)
-        if not lengths:
+        edges, length, last = self._edges, len(word), len(self._edges) - 1
+        first, end = edges[min(max(0, length - distance), last)], edges[min(length + distance + 1, last)]
+        if first == end:
             return []
-        edges = self._edges[lengths.start : lengths.stop + 1]
-        differing = np.bitwise_count(self._letters[edges[0] : edges[-1]] ^ np.uint64(letters_of(word)))
-        most = (2 * distance - abs(length - len(word)) for length in lengths)
-        parts = zip(edges, edges[1:], most, strict=False)
-        likely = np.concatenate([(differing[a - edges[0] : b - edges[0]] <= m).nonzero()[0] + a for a, b, m in parts])
+        differing = np.bitwise_count(self._letters[first:end] ^ np.uint64(letters_of(word)))
+        likely = (differing <= 2 * distance).nonzero()[0]
         if not len(likely):
             return []
+        likely += first
         numbers = self._order[likely]
         others = self._texts(numbers)
         apart = cdist([word], others, scorer=OSA.distance, score_cutoff=distance)[0]

@@ -4,7 +4,7 @@ Each word is filed under the checksum of itself and of each such form, in two ar
 file. Whether a word is a slip, vocabulary.py decides.
 """
 
-from base64 import b64decode, b64encode
+from binascii import a2b_base64, b2a_base64
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -40,13 +40,15 @@ def written_slips(words: Iterable[str]) -> dict[str, object]:
     """Return the words and their forms as JSON can hold them."""
     kept = sorted({word for word in words if len(word) >= _SHORTEST})
     filed = sorted({(crc32(form.encode()), owner) for owner, word in enumerate(kept) for form in _forms(word)})
-    checksums, owners = (b64encode(np.array([pair[at] for pair in filed], "<u4").tobytes()).decode() for at in (0, 1))
+    checksums, owners = (
+        b2a_base64(np.array([pair[at] for pair in filed], "<u4").tobytes(), newline=False).decode() for at in (0, 1)
+    )
     return {"words": kept, "checksums": checksums, "owners": owners}
 
 
 def read_slips(written: Mapping[str, Any]) -> Slips:
     """Return what was written."""
-    checksums, owners = (np.frombuffer(b64decode(written[name]), "<u4").data for name in ("checksums", "owners"))
+    checksums, owners = (np.frombuffer(a2b_base64(written[name]), "<u4").data for name in ("checksums", "owners"))
     return Slips(tuple(written["words"]), checksums, owners)
 
 
