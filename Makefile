@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INDEX := build/starter
+FLAGS := qa/red_flags.json
 Q ?= why are office workers' hip flexors so tight?
 export Q
 
@@ -29,13 +30,17 @@ $(VENV)/.ready: constraints.txt pyproject.toml
 $(INDEX)/current.json: $(VENV)/.ready $(wildcard corpus/starter/*.md corpus/*.py corpus/readers/*.py index/*.py)
 	$(BIN)/python -m index build corpus/starter --out $(INDEX)
 
-serve: $(VENV)/.ready $(INDEX)/current.json
+# The phrases of the red flags as files of keys: without it every start files them anew, which takes a second.
+$(FLAGS): $(VENV)/.ready qa/red_flags.toml $(wildcard qa/*.py)
+	@$(BIN)/python -m qa.flags
+
+serve: $(VENV)/.ready $(INDEX)/current.json $(FLAGS)
 	$(BIN)/python server.py --index $(INDEX)$(if $(PORT), --port $(PORT))
 
-ask: $(VENV)/.ready $(INDEX)/current.json
+ask: $(VENV)/.ready $(INDEX)/current.json $(FLAGS)
 	@$(BIN)/python -m qa --index $(INDEX) -- "$$Q"
 
-test: $(VENV)/.ready
+test: $(VENV)/.ready $(FLAGS)
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.ready

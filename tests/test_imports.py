@@ -20,7 +20,8 @@ ALLOWED = {
 # Each library that one room alone knows.
 ONLY_IN = {
     "faiss": {"index/dense.py"},
-    "bm25s": {"index/lexical.py"},
+    "Stemmer": {"index/lexical.py", "index/postings.py"},
+    "orjson": {"index/passages.py", "web"},
     "torch": {"index/export.py"},
     "sentence_transformers": {"index/export.py"},
     "onnxruntime": {"index/encoder.py", "index/graphs.py"},
