@@ -7,8 +7,6 @@ over the environment.
 """
 
 import argparse
-import os
-import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,13 +26,14 @@ from index.storage import StorageError
 from qa.answerer import Answerer
 from qa.policy import ACCEPTED_WRONG
 from qa.starter import ensure_starter_index
-from web.engine import Engine
+from qa.triage import triage
+from web.engine import WARM_QUESTION, Engine
 from web.pages import router as pages
 from web.pages import static_files
 from web.reference import ASSETS, reference_files
 from web.reference import router as reference
 from web.rest import create_app
-from web.workers import serve
+from web.workers import listen, serve
 
 MAX_WORKERS = 64
 
@@ -64,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     host, port = listener.getsockname()[:2]
     print(f"citewell serves {index} at http://{host}:{port}/ (API: /docs, stop: Ctrl-C)", file=sys.stderr)
+    triage(WARM_QUESTION)  # reads the rules into 35 MB, which workers share where that is done before they are forked
     return serve(application(generation, settings), listener, workers=settings.workers)
 
 
@@ -77,19 +77,6 @@ def read_settings(arguments: Sequence[str] | None) -> Settings:
     parser.add_argument("--accepted-wrong", metavar="RATE", help="share of unanswerable questions answered, default: 0.05")
     given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
     return Settings(**given)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket bound to host and port, or raise OSError in words."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
-        raise OSError(f"cannot listen on {host} port {port}: {reason}; choose another with --port") from error
-    # Accepted connections inherit it. Without it a response waits 40 ms for the delayed acknowledgement of its headers.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
 
 
 def application(generation: Path, settings: Settings) -> FastAPI:

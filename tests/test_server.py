@@ -25,10 +25,11 @@ from index.local import LocalIndex
 from index.storage import current_generation
 from index.wording import Wording
 from qa.policy import ACCEPTED_WRONG, ADVICE, DISCLAIMER
-from server import listen, read_settings
+from server import read_settings
 from tests.conftest import PROJECT, free_port, running_server
 from web.engine import Engine
 from web.rest import create_app
+from web.workers import listen
 
 QUESTION = "why are office workers' hip flexors so tight?"
 

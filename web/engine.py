@@ -9,6 +9,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from mmap import mmap
 from typing import TypeVar, cast
 
 from fastapi import Request
@@ -38,11 +39,18 @@ class Engine:
         self._turns = asyncio.Semaphore(threads + 1)
         self._queue = queue
         self._inside = 0
+        self._places: bytearray | mmap = bytearray(1)
+        self._place = 0
         self.failed = False
 
+    def stand_with(self, places: mmap, place: int) -> None:
+        """Keep in a memory shared with other processes, at a place of one's own, whether one is ready: 0 no, 1 yes."""
+        self._places, self._place = places, place
+
     def start(self) -> None:
-        """Begin loading in a thread of its own and return at once."""
-        threading.Thread(target=self.load, name="citewell-load", daemon=True).start()
+        """Begin loading in a thread of its own, unless loaded already, and return at once."""
+        if self._answerer is None:
+            threading.Thread(target=self.load, name="citewell-load", daemon=True).start()
 
     def stop(self) -> None:
         """Let the question being answered end and forget the others."""
@@ -62,6 +70,7 @@ class Engine:
             self.failed = True  # the reason goes to the log with the thread's end, never to a reader
             raise
         self._answerer = answerer
+        self._places[self._place] = 1
 
     async def run(self, request: Request, work: Callable[[Answerer], Result]) -> Result:
         """Return what the work makes of the answerer, done in its turn on a thread of the engine's.
@@ -80,6 +89,11 @@ class Engine:
                 return await asyncio.get_running_loop().run_in_executor(self._threads, work, answerer)
         finally:
             self._inside -= 1
+
+    @property
+    def all_ready(self) -> bool:
+        """Whether this process and all it stands with have answered a warm query."""
+        return all(self._places[:])
 
     def require(self) -> Answerer:
         """Return the answerer, or raise Problem 503 before it is ready."""

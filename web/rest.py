@@ -21,7 +21,7 @@ from index.storage import Manifest
 from qa.answer import Answer, Disclaimer, Found, IndexRef
 from qa.answerer import DEFAULT_TOP_K, MAX_QUESTION, MAX_TOP_K, Answerer, QuestionError
 from qa.policy import DISCLAIMER
-from web.engine import Engine, engine_of
+from web.engine import LOADING, Engine, engine_of
 from web.guard import Guard, Problem, install_errors
 
 MAX_HISTORY = 20
@@ -173,8 +173,12 @@ async def live() -> Response:
 
 @router.api_route("/ready", methods=["GET", "HEAD"], response_model=dict[str, str], responses={503: _ERRORS[503]})
 async def ready(request: Request) -> Response:
-    """Say that a warm query has been answered; 503 before."""
-    return _response(_json({"status": "ready", "generation": engine_of(request).require().reference.generation}))
+    """Say that a warm query has been answered, by every worker; 503 before."""
+    engine = engine_of(request)
+    answerer = engine.require()
+    if not engine.all_ready:
+        raise Problem(503, "Not ready", LOADING, headers={"Retry-After": "1"})
+    return _response(_json({"status": "ready", "generation": answerer.reference.generation}))
 
 
 @asynccontextmanager
