@@ -35,13 +35,19 @@ PAUSE_S = 1.0
 LOOK_S = 0.25
 # Connections that may wait to be taken on.
 BACKLOG = 2048
-_SIGNALS = {signal.SIGCHLD, signal.SIGINT, signal.SIGTERM}
+# What the parent waits for: that a worker ended, or that it is told to stop. A system without SIGCHLD cannot fork either.
+_SIGNALS = {signal.SIGINT, signal.SIGTERM} | {getattr(signal, "SIGCHLD", signal.SIGTERM)}
 
 
 def serve(app: FastAPI, listener: socket.socket, *, workers: int = 1) -> int:
-    """Serve until told to stop by SIGINT or SIGTERM; return 0, or 1 where the index could not be loaded."""
+    """Serve until told to stop by SIGINT or SIGTERM; return 0, or 1 where the index could not be loaded.
+
+    Several workers need a system that forks and deals out connections among the sockets of a port, as Linux does.
+    """
     config = uvicorn.Config(
         app,
+        http="httptools",
+        loop="asyncio",
         access_log=False,
         log_level="warning",
         server_header=False,
