@@ -1,34 +1,41 @@
 """citewell's server: reads its settings, puts the parts together, starts.
 
-    python server.py [--index DIR] [--host H] [--port P] [--accepted-wrong RATE]
+    python server.py [--index DIR] [--host H] [--port P] [--workers N] [--accepted-wrong RATE]
 
-Settings come from CITEWELL_INDEX, CITEWELL_HOST, CITEWELL_PORT and CITEWELL_ACCEPTED_WRONG; an argument wins over the
-environment.
+Settings come from CITEWELL_INDEX, CITEWELL_HOST, CITEWELL_PORT, CITEWELL_WORKERS and CITEWELL_ACCEPTED_WRONG; an argument wins
+over the environment.
 """
 
 import argparse
-import os
-import socket
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
-import uvicorn
+from index.environment import prepare_libraries
+
+if __name__ == "__main__":
+    prepare_libraries()  # before anything below is imported
+
 from fastapi import FastAPI
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from index.encoder import cores
 from index.local import LocalIndex, trusted_generation
 from index.storage import StorageError
 from qa.answerer import Answerer
 from qa.policy import ACCEPTED_WRONG
 from qa.starter import ensure_starter_index
+from qa.triage import triage
+from web.engine import WARM_QUESTION, Engine
 from web.pages import router as pages
 from web.pages import static_files
 from web.reference import ASSETS, reference_files
 from web.reference import router as reference
 from web.rest import create_app
+from web.workers import listen, serve
+
+MAX_WORKERS = 64
 
 
 class Settings(BaseSettings):
@@ -39,28 +46,25 @@ class Settings(BaseSettings):
     index: Path | None = None
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
+    workers: int = Field(1, ge=1, le=MAX_WORKERS)
     accepted_wrong: float = Field(ACCEPTED_WRONG, gt=0, lt=1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until stopped and return the exit code: 0 stopped, 1 could not start."""
+    """Serve until stopped and return the exit code: 0 stopped, 1 could not start or could not load the index."""
     try:
         settings = read_settings(arguments)
         index = settings.index or ensure_starter_index()
-        trusted_generation(index)
+        # A worker that is replaced opens what the others have open, whatever has been built since.
+        generation, _ = trusted_generation(index)
         listener = listen(settings.host, settings.port)
     except (StorageError, ValidationError, OSError) as error:
         print(f"error: {_words(error)}", file=sys.stderr)
         return 1
     host, port = listener.getsockname()[:2]
     print(f"citewell serves {index} at http://{host}:{port}/ (API: /docs, stop: Ctrl-C)", file=sys.stderr)
-    config = uvicorn.Config(
-        application(index, settings.accepted_wrong), access_log=False, log_level="warning", server_header=False
-    )
-    # uvicorn has closed everything when it hands Ctrl-C on.
-    with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listener])
-    return 0
+    triage(WARM_QUESTION)  # reads the rules into 35 MB, which workers share where that is done before they are forked
+    return serve(application(generation, settings), listener, workers=settings.workers)
 
 
 def read_settings(arguments: Sequence[str] | None) -> Settings:
@@ -69,27 +73,17 @@ def read_settings(arguments: Sequence[str] | None) -> Settings:
     parser.add_argument("--index", metavar="DIR", help="default: the starter index, built first if missing")
     parser.add_argument("--host", metavar="H", help="default: 127.0.0.1")
     parser.add_argument("--port", metavar="P", help="default: 8000; 0 takes a free one")
+    parser.add_argument("--workers", metavar="N", help="processes that answer, default: 1")
     parser.add_argument("--accepted-wrong", metavar="RATE", help="share of unanswerable questions answered, default: 0.05")
     given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
     return Settings(**given)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket bound to host and port, or raise OSError in words."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
-        raise OSError(f"cannot listen on {host} port {port}: {reason}; choose another with --port") from error
-    # Accepted connections inherit it. Without it a response waits 40 ms for the delayed acknowledgement of its headers.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
-
-
-def application(index: Path, accepted_wrong: float) -> FastAPI:
-    """Return the whole application over one index, at the accepted rate of wrong answers."""
-    app = create_app(lambda: Answerer(LocalIndex.open(index), accepted_wrong=accepted_wrong), pages, reference)
+def application(generation: Path, settings: Settings) -> FastAPI:
+    """Return the whole application over one generation, for one of the workers that share the cores."""
+    threads = max(1, cores() // settings.workers)
+    engine = Engine(lambda: Answerer(LocalIndex.open(generation), accepted_wrong=settings.accepted_wrong), threads=threads)
+    app = create_app(engine, pages, reference)
     app.mount(ASSETS, reference_files(), name="reference")
     app.mount("/static", static_files(), name="static")
     return app

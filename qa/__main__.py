@@ -8,6 +8,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from index.environment import prepare_libraries
+
+if __name__ == "__main__":
+    prepare_libraries()  # before anything below is imported
+
 from index.local import LocalIndex
 from index.storage import StorageError
 from qa.answer import Alert, Answer, Quote

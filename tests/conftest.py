@@ -87,21 +87,21 @@ def server_url(starter_path: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 class running_server:  # noqa: N801  a context manager that reads as one
     """A server process on a free port, ready when entered and stopped when left."""
 
-    def __init__(self, index: Path, log: Path) -> None:
-        self._index, self._log = index, log
+    def __init__(self, index: Path, log: Path, *arguments: str) -> None:
+        self.log = log
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self._command = [sys.executable, "server.py", "--index", str(index), "--port", str(port), *arguments]
 
     def __enter__(self) -> str:
-        port = free_port()
-        command = [sys.executable, "server.py", "--index", str(self._index), "--port", str(port)]
-        self._stream = self._log.open("w")
-        self.process = subprocess.Popen(command, cwd=PROJECT, stdout=self._stream, stderr=subprocess.STDOUT)
-        url = f"http://127.0.0.1:{port}"
-        wait_until_ready(url, self.process, self._log)
-        return url
+        self._stream = self.log.open("w")
+        self.process = subprocess.Popen(self._command, cwd=PROJECT, stdout=self._stream, stderr=subprocess.STDOUT)
+        wait_until_ready(self.url, self.process, self.log)
+        return self.url
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=20)
         self._stream.close()
 
 

@@ -51,7 +51,7 @@ def test_every_route_is_in_the_readme(route: str) -> None:
         (("-m", "index", "info"), ("--json",)),
         (("-m", "index", "verify"), ("--source", "--json")),
         (("-m", "qa"), ("--index", "--top-k", "--accepted-wrong", "--history", "--after-alert", "--json")),
-        (("server.py",), ("--index", "--host", "--port", "--accepted-wrong")),
+        (("server.py",), ("--index", "--host", "--port", "--workers", "--accepted-wrong")),
         (("evaluate.py",), ("--retriever", "--split", "--run-out", "--unanswerable", "--triage", "--json")),
     ],
 )

@@ -77,8 +77,8 @@ def test_answering_never_imports_torch(starter_path: Path) -> None:
 
 def test_serving_never_imports_torch(starter_path: Path) -> None:
     code = (
-        "import sys, pathlib; from server import application; from fastapi.testclient import TestClient; import time\n"
-        f"with TestClient(application(pathlib.Path({str(starter_path)!r}), 0.05)) as client:\n"
+        "import pathlib, sys, time; from server import Settings, application; from fastapi.testclient import TestClient\n"
+        f"with TestClient(application(pathlib.Path({str(starter_path)!r}), Settings())) as client:\n"
         "    while client.get('/ready').status_code != 200: time.sleep(0.05)\n"
         "    assert client.post('/v1/ask', json={'question': 'what is sciatica?'}).status_code == 200\n"
         "print('HEAVY', sorted({'torch', 'sentence_transformers', 'transformers'} & set(sys.modules)))"

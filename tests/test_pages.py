@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
-from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from fastapi import FastAPI
@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from corpus.passage import Passage, Reference, Span, text_sha256
 from qa.answer import Alert, AlertSource, Answer, Citation, Disclaimer, IndexRef, Level, Quote, Reason
-from qa.answerer import QuestionError
+from qa.answerer import Answerer, QuestionError
 from qa.policy import ABSTENTION, ADVICE, DISCLAIMER
+from web.engine import Engine
 from web.guard import Guard, install_errors
 from web.pages import STARTERS, blocks, pieces, router, static_files
 
@@ -113,9 +114,12 @@ class Page(HTMLParser):
         return element
 
 
-def client(shelf: Shelf | None, *, failed: bool = False) -> TestClient:
+def client(shelf: Shelf | None) -> TestClient:
     app = FastAPI()
-    app.state.engine = SimpleNamespace(answerer=shelf, failed=failed)
+    app.state.engine = Engine(lambda: cast(Answerer, shelf))
+    if shelf is not None:
+        app.state.engine.load()
+        shelf.asked.clear()  # the warm question
     install_errors(app)
     app.add_middleware(Guard)
     app.include_router(router)

@@ -25,9 +25,11 @@ from index.local import LocalIndex
 from index.storage import current_generation
 from index.wording import Wording
 from qa.policy import ACCEPTED_WRONG, ADVICE, DISCLAIMER
-from server import listen, read_settings
+from server import read_settings
 from tests.conftest import PROJECT, free_port, running_server
+from web.engine import Engine
 from web.rest import create_app
+from web.workers import listen
 
 QUESTION = "why are office workers' hip flexors so tight?"
 
@@ -348,7 +350,7 @@ def test_a_connection_that_says_nothing_is_no_harm(server_url: str) -> None:
 
 
 def test_a_failure_has_the_one_error_shape_and_the_security_headers(caplog: pytest.LogCaptureFixture) -> None:
-    app = create_app(lambda: pytest.fail("never loaded"))
+    app = create_app(Engine(lambda: pytest.fail("never loaded")))
 
     @app.get("/broken")
     def broken() -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import httpx
 import pytest
@@ -36,6 +37,7 @@ from qa.flags import load_rules
 from tests.conftest import PROJECT, run_command
 from tests.odd_corpora import QUESTION, SURE, HashEncoder, any_question, built, files
 from tests.verbatim import Corpus, page_violations, passage_violations, search_violations, terminal_violations, violations
+from web.engine import Engine
 from web.pages import router as pages
 
 EXAMPLES, QUESTIONS = 40, 70
@@ -52,7 +54,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def page_of(answer: Answer, question: str) -> str:
     """Return the chat page that shows the answer."""
     app = FastAPI()
-    app.state.engine = SimpleNamespace(answerer=SimpleNamespace(ask=lambda *_, **__: answer))
+    app.state.engine = Engine(lambda: cast(Answerer, SimpleNamespace(ask=lambda *_, **__: answer)))
+    app.state.engine.load()
     app.include_router(pages)
     return TestClient(app).post("/", data={"question": question}).raise_for_status().text
 

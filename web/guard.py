@@ -7,9 +7,10 @@ import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 
+import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -31,6 +32,15 @@ REFERENCE_PATH = "/docs"
 REFERENCE_POLICY = SECURITY_HEADERS["Content-Security-Policy"].replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
 
 
+def _encoded(headers: Mapping[str, str]) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple((name.lower().encode(), value.encode()) for name, value in headers.items())
+
+
+# As they go over the wire, made once.
+_HEADERS = _encoded(SECURITY_HEADERS)
+_REFERENCE_HEADERS = _encoded({**SECURITY_HEADERS, "Content-Security-Policy": REFERENCE_POLICY})
+
+
 class Problem(Exception):
     """An error to send as problem details: an HTTP status, a short title, and what to do."""
 
@@ -42,25 +52,25 @@ class Problem(Exception):
         self.headers = dict(headers or {})
 
 
-def problem_response(problem: Problem) -> JSONResponse:
+def problem_response(problem: Problem) -> Response:
     """Return the problem as an ``application/problem+json`` response."""
     body = {"type": "about:blank", "title": problem.title, "status": problem.status, "detail": problem.detail}
-    return JSONResponse(body, problem.status, headers=problem.headers, media_type=PROBLEM_TYPE)
+    return Response(orjson.dumps(body), problem.status, headers=problem.headers, media_type=PROBLEM_TYPE)
 
 
 def install_errors(app: FastAPI) -> None:
     """Give every error of the application the one shape."""
 
     @app.exception_handler(Problem)
-    async def on_problem(_: Request, error: Problem) -> JSONResponse:
+    async def on_problem(_: Request, error: Problem) -> Response:
         return problem_response(error)
 
     @app.exception_handler(RequestValidationError)
-    async def on_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def on_invalid(_: Request, error: RequestValidationError) -> Response:
         return problem_response(Problem(422, "Invalid request", describe_validation(error)))
 
     @app.exception_handler(HTTPException)
-    async def on_http(_: Request, error: HTTPException) -> JSONResponse:
+    async def on_http(_: Request, error: HTTPException) -> Response:
         title = HTTPStatus(error.status_code).phrase
         return problem_response(Problem(error.status_code, title, str(error.detail), headers=error.headers))
 
@@ -147,7 +157,5 @@ class _Exchange:
 
     def _extra_headers(self, message: Message) -> list[tuple[bytes, bytes]]:
         present = {name.lower() for name, _ in message.get("headers", [])}
-        headers = dict(SECURITY_HEADERS)
-        if self._scope["path"] == REFERENCE_PATH:
-            headers["Content-Security-Policy"] = REFERENCE_POLICY
-        return [(k.encode(), v.encode()) for k, v in headers.items() if k.lower().encode() not in present]
+        headers = _REFERENCE_HEADERS if self._scope["path"] == REFERENCE_PATH else _HEADERS
+        return [header for header in headers if header[0] not in present]

@@ -21,9 +21,9 @@ from starlette.staticfiles import StaticFiles
 
 from corpus.passage import Passage, Span, text_sha256
 from qa.answer import Answer, Citation
-from qa.answerer import DEFAULT_TOP_K, MAX_QUESTION, QuestionError
+from qa.answerer import DEFAULT_TOP_K, MAX_QUESTION, Answerer, QuestionError
 from qa.policy import DISCLAIMER
-from web.engine import ready_answerer
+from web.engine import engine_of
 from web.guard import Problem
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -190,17 +190,22 @@ def chat() -> HTMLResponse:
 
 
 @router.post("/", response_class=HTMLResponse)
-def chat_answer(
+async def chat_answer(
     request: Request, question: Annotated[str, Form()] = "", after_alert: Annotated[bool, Form()] = False
 ) -> HTMLResponse:
     """The chat page with the answer to one question, or with the reason why there is none."""
+
+    def page(answerer: Answerer) -> HTMLResponse:
+        return _chat(question, answerer.ask(question, after_alert=after_alert))
+
     try:
-        answer = ready_answerer(request).ask(question, after_alert=after_alert)
+        return await engine_of(request).run(request, page)
     except QuestionError as error:
         return _chat(question, error=str(error), status=422)
     except Problem as problem:
-        return _chat(question, error=problem.detail, status=problem.status)
-    return _chat(question, answer)
+        refusal = _chat(question, error=problem.detail, status=problem.status)
+        refusal.headers.update(problem.headers)
+        return refusal
 
 
 @router.get("/passages/{passage_id}", response_class=HTMLResponse)
@@ -212,7 +217,7 @@ def passage_page(
 ) -> HTMLResponse:
     """One whole passage with its citation; ``start`` and ``end`` mark a range of its code points."""
     try:
-        answerer = ready_answerer(request)
+        answerer = engine_of(request).require()
     except Problem as problem:
         return _page("passage.html", status=problem.status, passage=None, error=problem.detail)
     passage = answerer.passage(passage_id)

@@ -1,7 +1,8 @@
 """REST: the routes under /v1, the health checks, and the application they hang on.
 
-Routes that encode a question are plain functions, which FastAPI runs on a worker thread: the event loop never encodes.
-Values are checked here, at the door; what an answer is, is qa's business.
+Questions are answered in their turn on the engine's threads, the JSON written there too: the event loop only carries bytes.
+Routes that read a passage are plain functions, which FastAPI runs on a few threads beside them. Values are checked here, at
+the door; what an answer is, is qa's business.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -9,8 +10,10 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI
-from fastapi.responses import JSONResponse
+import orjson
+from anyio.to_thread import current_default_thread_limiter
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from corpus.passage import Passage, Reference
@@ -18,12 +21,13 @@ from index.storage import Manifest
 from qa.answer import Answer, Disclaimer, Found, IndexRef
 from qa.answerer import DEFAULT_TOP_K, MAX_QUESTION, MAX_TOP_K, Answerer, QuestionError
 from qa.policy import DISCLAIMER
-from web.engine import Engine, ready_answerer
+from web.engine import LOADING, Engine, engine_of
 from web.guard import Guard, Problem, install_errors
 
 MAX_HISTORY = 20
 Question = Annotated[str, StringConstraints(min_length=1, max_length=MAX_QUESTION)]
-Ready = Annotated[Answerer, Depends(ready_answerer)]
+# Threads that read passages and static files from disk; each takes a fraction of a millisecond.
+READING_THREADS = 4
 
 
 class ProblemDetails(BaseModel):
@@ -94,38 +98,59 @@ class PassageRecord(BaseModel):
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
     code: {"model": ProblemDetails, "description": text, "content": {"application/problem+json": {}}}
-    for code, text in ((413, "Body over 16 KiB"), (422, "Not a question"), (503, "Still loading"))
+    for code, text in ((413, "Body over 16 KiB"), (422, "Not a question"), (503, "Still loading, or busy"))
 }
 router = APIRouter(tags=["citewell"])
 
 
 @router.post("/v1/ask", response_model=Answer, responses=_ERRORS)
-def ask(body: AskBody, answerer: Ready) -> JSONResponse:
+async def ask(request: Request, body: AskBody) -> Response:
     """Answer a question with verbatim quotes, or say honestly that no passage answers it."""
-    try:
-        answer = answerer.ask(body.question, body.history, top_k=body.top_k, after_alert=body.after_alert)
-    except QuestionError as error:
-        raise Problem(422, "Invalid request", str(error)) from error
-    return JSONResponse(answer.record())
+
+    def answer(answerer: Answerer) -> bytes:
+        return _json(answerer.ask(body.question, body.history, top_k=body.top_k, after_alert=body.after_alert))
+
+    return await _answered(request, answer)
 
 
 @router.post("/v1/search", response_model=SearchResult, responses=_ERRORS)
-def search(body: SearchBody, answerer: Ready) -> JSONResponse:
+async def search(request: Request, body: SearchBody) -> Response:
     """Return the best-matching passages with their scores: no triage, no abstention."""
-    found = [asdict(item) for item in answerer.search(body.question, top_k=body.top_k)]
-    return JSONResponse({"hits": found, "disclaimer": asdict(DISCLAIMER), "index": asdict(answerer.reference)})
+
+    def find(answerer: Answerer) -> bytes:
+        hits = answerer.search(body.question, top_k=body.top_k)
+        return _json({"hits": hits, "disclaimer": DISCLAIMER, "index": answerer.reference})
+
+    return await _answered(request, find)
+
+
+async def _answered(request: Request, work: Callable[[Answerer], bytes]) -> Response:
+    """Respond with the JSON that the work gives when its turn comes."""
+    try:
+        return _response(await engine_of(request).run(request, work))
+    except QuestionError as error:
+        raise Problem(422, "Invalid request", str(error)) from error
+
+
+def _json(value: Any) -> bytes:
+    """Return a value made of dataclasses and built-in types as JSON, each field once and in its order."""
+    return orjson.dumps(value)
+
+
+def _response(body: bytes) -> Response:
+    return Response(body, media_type="application/json")
 
 
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ProblemDetails, "description": "No such passage"}}
 
 
 @router.get("/v1/passages/{passage_id}", response_model=PassageRecord, responses={**_NOT_FOUND, 503: _ERRORS[503]})
-def passage(passage_id: str, answerer: Ready) -> JSONResponse:
+def passage(request: Request, passage_id: str) -> Response:
     """Return one passage whole, with its source."""
-    found = answerer.passage(passage_id)
+    found = engine_of(request).require().passage(passage_id)
     if found is None:
         raise Problem(404, "Not found", "There is no passage with this id in the live index.")
-    return JSONResponse(passage_record(found))
+    return _response(_json(passage_record(found)))
 
 
 def passage_record(found: Passage) -> dict[str, Any]:
@@ -135,32 +160,38 @@ def passage_record(found: Passage) -> dict[str, Any]:
 
 
 @router.get("/v1/index", response_model=Manifest, responses={503: _ERRORS[503]})
-def index_info(answerer: Ready) -> JSONResponse:
+async def index_info(request: Request) -> Response:
     """Return the manifest of the live generation."""
-    return JSONResponse(answerer.index.manifest.record())
+    return _response(_json(engine_of(request).require().index.manifest))
 
 
-@router.api_route("/live", methods=["GET", "HEAD"])
-async def live() -> dict[str, str]:
+@router.api_route("/live", methods=["GET", "HEAD"], response_model=dict[str, str])
+async def live() -> Response:
     """Say that the process is up, whether or not it can answer yet."""
-    return {"status": "live"}
+    return _response(b'{"status":"live"}')
 
 
-@router.api_route("/ready", methods=["GET", "HEAD"], responses={503: _ERRORS[503]})
-async def ready(answerer: Ready) -> dict[str, str]:
-    """Say that a warm query has been answered; 503 before."""
-    return {"status": "ready", "generation": answerer.reference.generation}
+@router.api_route("/ready", methods=["GET", "HEAD"], response_model=dict[str, str], responses={503: _ERRORS[503]})
+async def ready(request: Request) -> Response:
+    """Say that a warm query has been answered, by every worker; 503 before."""
+    engine = engine_of(request)
+    answerer = engine.require()
+    if not engine.all_ready:
+        raise Problem(503, "Not ready", LOADING, headers={"Retry-After": "1"})
+    return _response(_json({"status": "ready", "generation": answerer.reference.generation}))
 
 
 @asynccontextmanager
 async def _start_loading(app: FastAPI) -> AsyncIterator[None]:
+    current_default_thread_limiter().total_tokens = READING_THREADS
     engine: Engine = app.state.engine
     engine.start()
     yield
+    engine.stop()
 
 
-def create_app(load: Callable[[], Answerer], *routers: APIRouter) -> FastAPI:
-    """Return the application: REST and the given routers, guarded; the answerer is loaded beside the event loop."""
+def create_app(engine: Engine, *routers: APIRouter) -> FastAPI:
+    """Return the application: REST and the given routers, guarded; the engine starts and stops with it."""
     app = FastAPI(
         title="citewell",
         summary="Health questions answered with verbatim, cited quotes; never invented.",
@@ -169,7 +200,7 @@ def create_app(load: Callable[[], Answerer], *routers: APIRouter) -> FastAPI:
         lifespan=_start_loading,
         responses={500: {"model": ProblemDetails, "description": "The server failed"}},
     )
-    app.state.engine = Engine(load)
+    app.state.engine = engine
     install_errors(app)
     for each in (router, *routers):
         app.include_router(each)
