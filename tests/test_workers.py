@@ -19,10 +19,11 @@ import httpx
 import pytest
 import uvicorn
 
+from index.dense import VECTORS
 from index.encoder import cores
 from index.environment import LIBRARIES, prepare_libraries
 from index.local import LocalIndex
-from index.storage import DENSE, MANIFEST, current_generation
+from index.storage import MANIFEST, current_generation
 from qa.answer import Answer
 from qa.answerer import Answerer
 from tests.conftest import PROJECT, running_server
@@ -120,10 +121,10 @@ def test_an_index_that_cannot_be_loaded_ends_the_server(starter_path: Path, tmp_
     """What the files hold is only known when they are opened: the manifest is made to agree with a damaged one."""
     copy = tmp_path / "generation"
     shutil.copytree(current_generation(starter_path), copy)
-    damaged = copy / DENSE
+    damaged = copy / VECTORS
     damaged.write_bytes(b"none" + damaged.read_bytes()[4:])
     manifest = json.loads((copy / MANIFEST).read_text())
-    manifest["files"][DENSE]["sha256"] = hashlib.sha256(damaged.read_bytes()).hexdigest()
+    manifest["files"][VECTORS]["sha256"] = hashlib.sha256(damaged.read_bytes()).hexdigest()
     (copy / MANIFEST).write_text(json.dumps(manifest))
     command = [sys.executable, "server.py", "--index", str(copy), "--port", "0", "--workers", workers]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
