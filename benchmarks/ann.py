@@ -30,7 +30,7 @@ QUESTIONS = 500
 CANDIDATES = 200
 TOP = 10
 # Vectors that train a quantizer, for each list.
-TRAINING = 64
+TRAINING = 40
 SLICE = 50_000
 FLAT, BINARY = "exact", "binary"
 
@@ -113,7 +113,7 @@ def build(name: str, folder: Path) -> tuple[Path, float]:
     if lists:
         index.cp.niter = 10
         index.cp.seed = 1
-    sample = np.sort(np.random.default_rng(1).permutation(len(vectors))[: max(lists * TRAINING, 65_536)])
+    sample = np.sort(np.random.default_rng(1).permutation(len(vectors))[: lists * TRAINING or 65_536])
     index.train(vectors[sample])
     for start in range(0, len(vectors), SLICE):
         index.add(vectors[start : start + SLICE])

@@ -28,17 +28,18 @@ EXACT_UP_TO = 30_000
 # Candidates scored again at least, however few are asked for: codes of 8 bits mistake near neighbours.
 RESCORED = 100
 # Vectors for each list that the lists' centres are trained on, and rounds of k-means.
-TRAINING, ROUNDS = 64, 10
+TRAINING, ROUNDS = 40, 10
 SEED = 1
 # Vectors added at a time, so that a build holds codes, never all float32 rows.
 SLICE = 65_536
 # The recall@10 that a build looks for, the lists it tries for that, and the probes it measures with.
-RECALL_WANTED = 0.985
+RECALL_WANTED = 0.98
 # Lists for each square root of the number of vectors.
-LISTS, FEWEST_IN_LIST = 4, 10
+LISTS, FEWEST_IN_LIST = 2, 10
 FEWEST_LISTS_READ = 8
 PROBES = 200
-PROBE_COSINE = 0.65
+# The cosine of a probe with its own chunk, and the chunks whose covariance shapes its noise (see `probes`).
+PROBE_COSINE, SHAPING = 0.5, 2000
 
 
 class DenseError(Exception):
@@ -136,14 +137,25 @@ def write_dense(folder: Path, progress: Progress = lambda _, __: None, *, exact_
     recall = _set_lists_read(index, vectors)
     faiss.write_index(index, str(folder / APPROXIMATE))
     parameters = {"lists": int(index.nlist), "lists_read": int(index.nprobe)}
-    return DenseFacts("ivf-sq8", parameters, round(recall, 4), f"{PROBES} chunk vectors moved away from their chunks")
+    return DenseFacts(
+        "ivf-sq8",
+        parameters,
+        round(recall, 4),
+        "chunk vectors moved as far from their chunks as questions are (index/dense.py, probes)",
+    )
 
 
 def probes(vectors: Vectors) -> Vectors:
-    """Return what stands in for questions: PROBES rows, each moved so far that its cosine with itself is PROBE_COSINE."""
+    """Return what stands in for questions: PROBES rows, each moved to a cosine of about PROBE_COSINE with itself.
+
+    They are moved by noise of the rows' own covariance. Questions lie outside the lists of the chunks that answer them, so
+    they need more lists than chunks, sentences or chunks with even noise do: on 100,000 remixed chunks, reading 64 lists of
+    600, 500 real questions found 0.959 of their ten, these probes 0.951, even noise 0.987, sentences 0.996.
+    """
     rng = np.random.default_rng(SEED)
-    rows = unit_rows(vectors[np.sort(rng.permutation(len(vectors))[:PROBES])])
-    away = unit_rows(rng.standard_normal(rows.shape, np.float32))
+    drawn = vectors[np.sort(rng.permutation(len(vectors))[:SHAPING])]
+    rows = unit_rows(drawn[:: -(-len(drawn) // PROBES)])
+    away = unit_rows(rng.standard_normal((len(rows), len(drawn)), np.float32) @ (drawn - drawn.mean(axis=0)))
     return unit_rows(PROBE_COSINE * rows + np.float32(np.sqrt(1 - PROBE_COSINE**2)) * away)
 
 
@@ -200,7 +212,7 @@ def _set_lists_read(index: faiss.IndexIVF, vectors: Vectors) -> float:
         recall = _recall(index, vectors, asked, nearest)
         if recall >= RECALL_WANTED or index.nprobe == index.nlist:
             return recall
-        index.nprobe = min(2 * index.nprobe, index.nlist)
+        index.nprobe = min(index.nprobe * 3 // 2, index.nlist)
 
 
 def _recall(index: faiss.IndexIVF, vectors: Vectors, asked: Vectors, nearest: Ids) -> float:
