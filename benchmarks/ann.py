@@ -24,6 +24,7 @@ import numpy.typing as npt
 from benchmarks.remix import chunk_vectors
 from benchmarks.remix_pool import Pool
 from evaluation.dataset import load_dataset
+from index.dense import APPROXIMATE, DenseArm, write_dense
 from index.encoder import Vectors, cores, open_encoder
 
 QUESTIONS = 500
@@ -32,7 +33,7 @@ TOP = 10
 # Vectors that train a quantizer, for each list.
 TRAINING = 40
 SLICE = 50_000
-FLAT, BINARY = "exact", "binary"
+FLAT, BINARY, ARM = "exact", "binary", "arm"
 
 Ids = npt.NDArray[np.int64]
 
@@ -102,6 +103,9 @@ def build(name: str, folder: Path) -> tuple[Path, float]:
     path = folder / f"{name.replace(',', '_')}.faiss"
     faiss.omp_set_num_threads(cores())
     begun = time.monotonic()
+    if name == ARM:
+        print(write_dense(folder, exact_up_to=0))
+        return folder / APPROXIMATE, time.monotonic() - begun
     if name == BINARY:
         signs = faiss.IndexBinaryFlat(vectors.shape[1])
         for start in range(0, len(vectors), SLICE):
@@ -166,6 +170,8 @@ def measure(task: Task) -> list[dict[str, float]]:
     vectors = load(task.folder / "chunk_vectors.npy")
     queries, exact = np.load(task.folder / "queries.npy"), np.load(task.folder / "exact.npy")
     before = resident()
+    if task.name == ARM and task.settings == (0,):
+        return [measure_arm(task.folder, queries, exact)]
     search, opened = searcher(task, vectors)
     found = []
     for setting in task.settings:
@@ -194,6 +200,34 @@ def measure(task: Task) -> list[dict[str, float]]:
             }
         )
     return found
+
+
+def measure_arm(folder: Path, queries: Vectors, exact: Ids) -> dict[str, float]:
+    """Ask the dense arm itself, as a search does: its best candidates, and again the scores of as many chunks."""
+    before, begun = resident(), time.perf_counter()
+    arm = DenseArm.open(folder)
+    opened = time.perf_counter() - begun
+    times, again, found = [], [], []
+    for query in queries:
+        begun, cpu = time.perf_counter(), time.thread_time()
+        found.append(arm.search(query, CANDIDATES)[0])
+        middle, used = time.perf_counter(), time.thread_time()
+        arm.scores(query, found[-1])
+        times.append((middle - begun, used - cpu))
+        again.append(time.perf_counter() - middle)
+    wall, busy = 1000 * np.array(times).T
+    reached = recall([ids[:TOP] for ids in found], exact[:, :TOP])
+    return {
+        "open_ms": 1000 * opened,
+        "resident_mb": resident() - before,
+        "p50_ms": float(np.median(wall)),
+        "p99_ms": float(np.percentile(wall, 99)),
+        "cpu_p50_ms": float(np.median(busy)),
+        "rescore_p50_ms": 1000 * float(np.median(again)),
+        "raw_recall_at_10": reached,
+        "recall_at_10": reached,
+        "recall_at_200": recall(found, exact),
+    }
 
 
 def recall(found: Sequence[Ids], exact: Ids) -> float:
@@ -239,7 +273,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--source", type=Path, required=True, help="the data set whose questions are asked")
     parser.add_argument("--count", type=int, required=True, help="how many chunk vectors")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("indexes", nargs="+", metavar="NAME:SETTING/SETTING", help="a FAISS factory string, exact or binary")
+    parser.add_argument(
+        "indexes", nargs="+", metavar="NAME:SETTING/SETTING", help="a FAISS factory string, exact, binary or arm"
+    )
     options = parser.parse_args(arguments)
     folder = prepare(options.pool, options.source, options.count)
     print("  ".join(f"{name:>12}" for name in Row.__slots__))

@@ -7,6 +7,8 @@ approximate search can miss is measured when it is built (DenseFacts). Cosine mo
 product is their cosine.
 """
 
+import os
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,9 +64,10 @@ class DenseFacts:
 class DenseArm:
     """Chunk vectors that can be searched and looked up by chunk number; safe to use from several threads at once."""
 
-    def __init__(self, vectors: Vectors, index: faiss.IndexIVF | None) -> None:
+    def __init__(self, vectors: Vectors, index: faiss.IndexIVF | None, rows: Callable[[Ids], Vectors]) -> None:
         self._vectors = vectors
         self._index = index
+        self._rows = rows
 
     @classmethod
     def open(cls, folder: Path) -> "DenseArm":
@@ -72,12 +75,12 @@ class DenseArm:
         vectors = _open_vectors(folder / VECTORS)
         path = folder / APPROXIMATE
         if not path.exists():
-            return cls(vectors, None)
+            return cls(vectors, None, vectors.__getitem__)
         index = _open_index(path)
         if (index.ntotal, index.d) != vectors.shape:
             found = f"{index.ntotal} vectors of {index.d} components"
             raise DenseError(f"{path} holds {found}, {VECTORS} beside it {vectors.shape[0]} of {vectors.shape[1]}")
-        return cls(vectors, index)
+        return cls(vectors, index, RowReader(folder / VECTORS))
 
     @property
     def count(self) -> int:
@@ -107,7 +110,7 @@ class DenseArm:
     def scores(self, query: Vectors, ids: Ids) -> Vectors:
         """Return the inner products of a query of shape (dim,) with the given chunks."""
         # Row by row and without BLAS: a chunk's score never depends on which others are asked for, nor takes a second thread.
-        scores: Vectors = np.einsum("ij,j->i", self._vectors[ids], query)
+        scores: Vectors = np.einsum("ij,j->i", self._rows(ids), query)
         return scores
 
     def _candidates(self, index: faiss.IndexIVF, query: Vectors, k: int) -> Ids:
@@ -119,6 +122,26 @@ class DenseArm:
             everything.nprobe = index.nlist
             found = index.search(query[None, :], wanted, params=everything)[1][0]
         return found[found >= 0]
+
+
+class RowReader:
+    """Reads rows of a .npy file one by one, so that they never count as this process's memory.
+
+    Mapped, each touched row makes the pages around it resident: 1.5 GB of 1,000,000 rows after 500 questions, against 3 MB
+    this way; 200 rows take 0.28 ms instead of 0.08.
+    """
+
+    def __init__(self, path: Path) -> None:
+        mapped = np.load(path, mmap_mode="r")
+        self._dim, self._start = int(mapped.shape[1]), int(mapped.offset)
+        self._file = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)
+
+    def __call__(self, ids: Ids) -> Vectors:
+        """Return the rows of the given numbers, shape (numbers, dim)."""
+        size = 4 * self._dim
+        parts = [os.pread(self._file, size, self._start + size * row) for row in ids.tolist()]
+        return np.frombuffer(b"".join(parts), np.float32).reshape(len(parts), self._dim)
 
 
 def write_dense(folder: Path, progress: Progress = lambda _, __: None, *, exact_up_to: int = EXACT_UP_TO) -> DenseFacts:
@@ -216,6 +239,6 @@ def _set_lists_read(index: faiss.IndexIVF, vectors: Vectors) -> float:
 
 
 def _recall(index: faiss.IndexIVF, vectors: Vectors, asked: Vectors, nearest: Ids) -> float:
-    arm = DenseArm(vectors, index)
+    arm = DenseArm(vectors, index, vectors.__getitem__)
     found = (arm.search(probe, nearest.shape[1])[0] for probe in asked)
     return float(np.mean([np.isin(best, own).mean() for own, best in zip(found, nearest, strict=True)]))
