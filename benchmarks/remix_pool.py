@@ -7,7 +7,7 @@ from the question that the answer belongs to. ``texts`` are the sentences, topic
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from corpus.passage import Span
 from corpus.sentences import split_sentences
 from evaluation.dataset import load_dataset
 from index.encoder import Encoder, PassageInput, PassageVectors, TokenVectors, Vectors, unit_rows
-from index.models import DEFAULT_MODEL, encoder_source
 
 # Nearest topics that a passage's other sentences come from.
 NEIGHBOURS = 32
@@ -83,10 +82,10 @@ class _Answer:
     chunks: tuple[PassageInput, ...]
 
 
-def make_pool(source: Path, out: Path, *, answers: int, seed: int = 1) -> None:
-    """Encode ``answers`` answers of a data set with the default model and write their pool into ``out``."""
+def make_pool(source: Path, out: Path, put_encoder: Callable[[Path], Encoder], *, answers: int, seed: int = 1) -> None:
+    """Encode at most ``answers`` answers of a data set and write their pool into ``out``, the encoder with it."""
     out.mkdir(parents=True, exist_ok=True)
-    encoder = encoder_source(DEFAULT_MODEL, *Path("build").glob("eval/*"), Path("build/starter"))(out / "encoder")
+    encoder = put_encoder(out / "encoder")
     drawn: list[_Answer] = []
     seen: set[str] = set()
     for answer in _answers(source, encoder, seed):
