@@ -30,21 +30,21 @@ APPROXIMATE = "dense.ann.faiss"
 EXACT_UP_TO = 40_000
 # Candidates scored again at least, however few are asked for: codes of 8 bits mistake near neighbours.
 RESCORED = 100
+# Lists for each square root of the number of vectors, and the vectors there must be for each: twice
+# as many would take k-means four times as long.
+LISTS, FEWEST_IN_LIST = 2, 10
 # Vectors for each list that the lists' centres are trained on, and rounds of k-means.
 TRAINING, ROUNDS = 40, 10
 SEED = 1
 # Vectors added at a time, so that a build holds codes, never all float32 rows.
 SLICE = 65_536
-# The recall@10 that a build looks for, the lists it tries for that, and the probes it measures with.
+# The recall@10 that a build looks for, and the lists read that it begins with.
 RECALL_WANTED = 0.98
-# Lists for each square root of the number of vectors.
-LISTS, FEWEST_IN_LIST = 2, 10
 FEWEST_LISTS_READ = 8
 # Codes read for a question at most: what bounds its cost where RECALL_WANTED is out of reach; the manifest says so then.
 MOST_READ = 100_000
-PROBES = 200
-# The cosine of a probe with its own chunk, and the chunks whose covariance shapes its noise (see `probes`).
-PROBE_COSINE, SHAPING = 0.5, 2000
+# Probes that recall is measured with, their cosine with their own chunks, and the chunks that shape their noise (`probes`).
+PROBES, PROBE_COSINE, SHAPING = 200, 0.5, 2000
 
 
 class DenseError(Exception):
@@ -243,6 +243,10 @@ def _set_lists_read(index: faiss.IndexIVF, vectors: Vectors) -> float:
 
 
 def _recall(index: faiss.IndexIVF, vectors: Vectors, asked: Vectors, nearest: Ids) -> float:
+    """Return the share of the nearest that are found, one of many equally near as good as another."""
     arm = DenseArm(vectors, index, vectors.__getitem__)
-    found = (arm.search(probe, nearest.shape[1])[0] for probe in asked)
-    return float(np.mean([np.isin(best, own).mean() for own, best in zip(found, nearest, strict=True)]))
+    shares = []
+    for probe, own in zip(asked, nearest, strict=True):
+        least = arm.scores(probe, own).min()
+        shares.append(np.mean(arm.search(probe, len(own))[1] >= least))
+    return float(np.mean(shares))
