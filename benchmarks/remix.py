@@ -35,6 +35,7 @@ from index.encoder import (
     open_encoder,
     unit_rows,
 )
+from index.models import DEFAULT_MODEL, encoder_source
 
 # Tokens of a passage, title included: what a chunk of 128 holds beside special tokens and a margin.
 PASSAGE_TOKENS = 122
@@ -208,7 +209,8 @@ def main(arguments: Sequence[str]) -> int:
         command.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
     if options.command == "pool":
-        make_pool(options.source, options.out, answers=options.answers)
+        model = encoder_source(DEFAULT_MODEL, *Path("build").glob("eval/*"), Path("build/starter"))
+        make_pool(options.source, options.out, model, answers=options.answers)
     else:
         write_passages(Pool.open(options.pool), options.out, options.passages, seed=options.seed)
     return 0

@@ -17,8 +17,7 @@ import numpy.typing as npt
 from corpus.passage import Span
 from corpus.sentences import split_sentences
 from evaluation.dataset import load_dataset
-from index.encoder import Encoder, PassageInput, PassageVectors, TokenVectors, Vectors, unit_rows
-from index.models import DEFAULT_MODEL, encoder_source
+from index.encoder import Encoder, EncoderSource, PassageInput, PassageVectors, TokenVectors, Vectors, unit_rows
 
 # Nearest topics that a passage's other sentences come from.
 NEIGHBOURS = 32
@@ -83,10 +82,9 @@ class _Answer:
     chunks: tuple[PassageInput, ...]
 
 
-def make_pool(source: Path, out: Path, *, answers: int, seed: int = 1) -> None:
-    """Encode ``answers`` answers of a data set with the default model and write their pool into ``out``."""
+def make_pool(source: Path, out: Path, model: EncoderSource, *, answers: int, seed: int = 1) -> None:
+    """Encode at most ``answers`` answers of a data set and write their pool into ``out``, the encoder with it."""
     out.mkdir(parents=True, exist_ok=True)
-    model = encoder_source(DEFAULT_MODEL, *Path("build").glob("eval/*"), Path("build/starter"))
     model.put(out / "encoder")
     encoder = model.open(out / "encoder")
     drawn: list[_Answer] = []
