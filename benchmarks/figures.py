@@ -6,6 +6,8 @@ from statistics import median
 from typing import Any
 
 Row = Mapping[str, Any]
+# The raw figures of every part measured, by its name (bench.py).
+Parts = Mapping[str, Any]
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -51,3 +53,19 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 def _numeric(cells: Sequence[object]) -> bool:
     return any(is_number(cell) for cell in cells) and all(cell is None or is_number(cell) for cell in cells)
+
+
+def summary(parts: Parts, part: str) -> dict[str, dict[str, float]]:
+    """Return each system's medians over the rounds of a part; nothing where it was not measured."""
+    return {name: medians(rounds) for name, rounds in parts.get(part, {}).get("rounds", {}).items()}
+
+
+def served(parts: Parts) -> dict[str, dict[int, dict[str, float]]]:
+    """Return each server's medians over the rounds, by the number of clients; errors and /live are the worst of all rounds."""
+    found: dict[str, dict[int, dict[str, float]]] = {}
+    for name, rounds in parts.get("http", {}).get("rounds", {}).items():
+        found[name] = {}
+        for same in zip(*rounds, strict=True):
+            worst = {key: max(own[key] for own in same) for key in ("errors", "live_max_ms")}
+            found[name][same[0]["clients"]] = {**medians(same), **worst}
+    return found

@@ -25,7 +25,7 @@ class RunError(Exception):
 class Finished:
     """What a process printed, a JSON object a line, and what it took.
 
-    ``first_s`` is from its start to its first line; ``peak_mb`` the most memory resident at once, in it or in one it waited for.
+    ``first_s`` is from its start to its first line; ``peak_mb`` is the most memory resident at once, in it or in a child.
     """
 
     lines: tuple[dict[str, Any], ...]

@@ -11,9 +11,7 @@ def load(model: str) -> Any:
     """Return the encoder."""
     from langchain_huggingface import HuggingFaceEmbeddings
 
-    return HuggingFaceEmbeddings(
-        model_name=model, model_kwargs={"device": "cpu"}, encode_kwargs={"normalize_embeddings": True}
-    )
+    return HuggingFaceEmbeddings(model_name=model, model_kwargs={"device": "cpu"}, encode_kwargs={"normalize_embeddings": True})
 
 
 def build(embeddings: Any, passages: Sequence[Item], out: Path) -> None:

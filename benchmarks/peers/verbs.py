@@ -1,7 +1,7 @@
 """What every system measured is asked to do, and what it prints: one JSON object a line.
 
-    build PASSAGES OUT --model DIR     {"passages", "load_s", "seconds"}
-    serve OUT QUESTIONS --model DIR    {"first": [id, ...]} once the first question is answered, then {"ms": [...], "found": [...]}
+    build PASSAGES OUT --model DIR     {"passages": N, "load_s": S, "seconds": S}
+    serve OUT QUESTIONS --model DIR    {"first": [ID, ...]} for the first question, then {"ms": [...], "found": [...]}
 
 ``load_s`` is importing the library and loading the model; ``seconds`` is everything from the passages in memory to the
 index saved. ``serve`` loads what ``build`` saved, asks a first question, twenty to warm up and then every question
