@@ -47,7 +47,7 @@ class Size:
     questions: int = QUESTIONS
 
 
-QUICK = Size("quick", 2, 3, 2, (1, 16, 200), 4)
+QUICK = Size("quick", 2, 3, 2, (1, 16, 200), 3)
 FULL = Size("full", 5, 7, 5, (1, 4, 16, 64, 200), 8)
 
 
@@ -255,7 +255,7 @@ def chosen_size(options: argparse.Namespace) -> Size:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure the parts asked for and write the page; return 0, or 1 where a part failed."""
     options = parse(arguments)
-    failed = 0
+    started, failed = time.monotonic(), 0
     if options.only != ["page"]:
         bench = prepared(options, chosen_size(options))
         for part in (name for name in PARTS if name in options.only):
@@ -270,6 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "page" in options.only:
         write_page(options.work, options.page)
         say(f"wrote {options.page}")
+    say(f"{time.monotonic() - started:.0f} s in all")
     return failed
 
 

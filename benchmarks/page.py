@@ -10,10 +10,12 @@ from typing import Any
 
 from benchmarks.environments import LABELS
 from benchmarks.figures import Parts, served, summary, table
+from benchmarks.floor import TOKEN_FLOP
 from benchmarks.plots import write_bars
 from benchmarks.ratios import ratios
 
 PLOTS = "performance"
+WEIGHTS_MB = TOKEN_FLOP / 2 / 1e6  # one multiplication and one addition for each weight of a byte
 # What each stage is bound by, and what would bring it nearer its floor.
 CLOSERS = {
     "encode": "a kernel that reaches the peak on a dozen rows; a smaller model",
@@ -60,7 +62,11 @@ def setting(parts: Parts, commits: Mapping[str, str]) -> str:
         "",
         f"- **Machine**: {own['processor']}, {own['cores']} cores ({', '.join(own['instructions']) or 'no wide vectors'}), "
         f"{own['memory_gb']} GB, {own['system']}, Python {own['python']}. Load when it began: {own['load']}"
-        + (" (**not idle**: absolute times are too long, ratios less so)." if own["load"] > 1 else "."),
+        + (
+            " (**not idle**: all times are too long, most of all where several threads share a question)."
+            if own["load"] > 1
+            else "."
+        ),
         f"- **Run**: {size['name']}, {own['date']}, commit {' and '.join(odd)}; rounds of building {size['build_rounds']}, of "
         f"questions {size['ask_rounds']}, of servers {size['http_rounds']}.",
         f"- **Data**: {own['passages']} passages of {own['words']:.0f} words on average and "
@@ -114,7 +120,8 @@ NOTES = (
     "- *first answer*: from the start of the process, imports and all, to the first question answered from the saved index.",
     "- *p50, p99*: one question after the other in one process, after twenty to warm up; citewell's includes triage, wording,",
     "  hybrid search, the decision to answer, highlights and citations; txtai's and Haystack's hybrid search; others' dense.",
-    "- *own passage found*: the share of questions whose own passage is among the three results: all do the work.",
+    "- *own passage found*: the share of questions whose own passage is among the three results: all do the work. Where",
+    "  its evidence is weak citewell declines to answer and quotes nothing.",
     "- *passages/s*: from the passages in memory to the saved index; *to load*: imports and the model, not counted in it.",
     "- *MB*: the most memory resident at once.",
 )
@@ -188,9 +195,11 @@ def stages(parts: Parts) -> str:
     times = {**found["stages"], "HTTP": max(0.0, trips["ask_ms"] - found["whole_p50"] - found["stages"]["serialise"])}
     floors = stage_floors(found)
     rows = []
+    everything = whole + times["HTTP"]
     for name, ms in times.items():
         least = floors.get(name)
-        rows.append((name, ms, ms / (whole + times["HTTP"]), least, ms / least if least else None, CLOSERS.get(name, "—")))
+        rows.append((name, ms, f"{ms / everything:.0%}", least, ms / least if least else None, CLOSERS.get(name, "")))
+    rows.append(("all", everything, "100%", None, None, ""))
     head = ("stage", "ms", "share", "floor, ms", "times its floor", "what would close the rest")
     mega = found["flop"] / 1e6
     text = (
@@ -198,7 +207,9 @@ def stages(parts: Parts) -> str:
         f"(best of many large matrix products) and reads memory at {floor['memory_gb']:.1f} GB/s. The encoder needs 21.2 MFLOP "
         f"a token and attention; a question has {found['tokens']:.1f} tokens on average: {mega:.0f} MFLOP, so at least "
         f"{mega / floor['float32']:.2f} ms in float32 and {mega / floor['int8']:.2f} ms in int8, which is *encode*'s floor "
-        f"below. {found['answered'] * 100:.0f} % of the questions were answered, the others declined."
+        f"below (with its {WEIGHTS_MB:.1f} MB of int8 weights read from memory rather than cache: "
+        f"{WEIGHTS_MB / floor['memory_gb']:.2f} ms). *dense*'s floor is reading every chunk vector once, HTTP's a round trip to "
+        f"/live. The other stages are Python over small values: less of it is what would close them. {found['answered'] * 100:.0f} % of the questions were answered, the others declined."
     )
     return f"## Stages and the floor\n\n{text}\n\n{table(head, rows)}\n\n{_build_floor(parts, found)}".rstrip()
 

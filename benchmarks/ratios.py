@@ -1,6 +1,5 @@
 """The figures that citewell is to reach beside the plain system, and whether it does."""
 
-
 from benchmarks.figures import Parts, served, summary, table
 
 CLIENTS, CROWD = 16, 200
