@@ -9,13 +9,14 @@ FLAGS := qa/red_flags.json
 Q ?= why are office workers' hip flexors so tight?
 export Q
 
-.PHONY: help setup serve ask test lint clean
+.PHONY: help setup serve ask test lint bench clean
 
 help:
 	@echo "make serve         environment, starter index, server with page at http://127.0.0.1:8000/ (or PORT=...)"
 	@echo "make ask Q=\"...\"   ask one question in the terminal"
 	@echo "make test          environment and the whole test suite"
 	@echo "make lint          ruff and mypy --strict"
+	@echo "make bench         measure citewell beside five other systems, write docs/performance.md (FULL=1, MEDQUAD=DIR)"
 	@echo "make setup         the environment alone, in $(VENV)"
 	@echo "make clean         remove environment and everything built"
 
@@ -47,6 +48,9 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
+
+bench: $(VENV)/.ready
+	$(BIN)/python -m benchmarks.bench$(if $(FULL), --full)$(if $(MEDQUAD), --medquad $(MEDQUAD))
 
 clean:
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
