@@ -21,6 +21,11 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from index.environment import prepare_libraries
+
+if __name__ == "__main__":
+    prepare_libraries()  # before anything below is imported
+
 import ir_measures
 from ir_measures import RR, R, Success, nDCG
 

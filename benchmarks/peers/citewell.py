@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from benchmarks.peers.verbs import TOP_K, Ask, parse_arguments, read_items, say, serve
+from index.environment import prepare_libraries
 
 
 def build(passages: Path, out: Path) -> None:
@@ -27,9 +28,11 @@ def build(passages: Path, out: Path) -> None:
 def open_index(out: Path) -> Ask:
     """Return what answers from the live generation: the ids of the passages quoted."""
     from index.local import LocalIndex
+    from index.question_vectors import QuestionVectors
     from qa.answerer import Answerer
 
     index = LocalIndex.open(out)
+    index.questions = QuestionVectors(index.encoder, kept=0)  # each question is encoded, those of the warming too
     answerer = Answerer(index)
 
     def ask(question: str) -> list[str]:
@@ -42,6 +45,7 @@ def open_index(out: Path) -> Ask:
 
 def main() -> None:
     """Do what the command line asks."""
+    prepare_libraries()
     options = parse_arguments()
     if options.verb == "build":
         build(options.passages, options.out)
