@@ -209,7 +209,8 @@ def stages(parts: Parts) -> str:
         f"{mega / floor['float32']:.2f} ms in float32 and {mega / floor['int8']:.2f} ms in int8, which is *encode*'s floor "
         f"below (with its {WEIGHTS_MB:.1f} MB of int8 weights read from memory rather than cache: "
         f"{WEIGHTS_MB / floor['memory_gb']:.2f} ms). *dense*'s floor is reading every chunk vector once, HTTP's a round trip to "
-        f"/live. The other stages are Python over small values: less of it is what would close them. {found['answered'] * 100:.0f} % of the questions were answered, the others declined."
+        f"/live. The other stages are Python over small values: less of it is what would close them. "
+        f"{found['answered'] * 100:.0f} % of the questions were answered, the others declined."
     )
     return f"## Stages and the floor\n\n{text}\n\n{table(head, rows)}\n\n{_build_floor(parts, found)}".rstrip()
 
