@@ -22,7 +22,7 @@ from typing import Any
 
 from benchmarks import machine, serving
 from benchmarks.environments import PEERS, Environment, own_environment, prepare
-from benchmarks.figures import quantile
+from benchmarks.figures import is_number, quantile, show
 from benchmarks.material import PASSAGES, QUESTIONS, Material, from_medquad, from_starter, write
 from benchmarks.page import write_page
 from benchmarks.peers.verbs import read_items
@@ -76,36 +76,47 @@ class Bench:
         return self.work / "logs" / f"{name}.txt"
 
 
+def in_turn(systems: Sequence[Environment], rounds: int, measure: Callable[[Environment], dict[str, Any]]) -> dict[str, Any]:
+    """Return what each system gave, round by round, and the words of those that failed, which are not asked again."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    failed: dict[str, str] = {}
+    for turn in range(rounds):
+        for system in (own for own in systems if own.name not in failed):
+            try:
+                facts = measure(system)
+            except RunError as error:
+                failed[system.name] = str(error)
+                found.pop(system.name, None)
+                say(f"FAILED {system.name}: {error}")
+                continue
+            found.setdefault(system.name, []).append(facts)
+            shown = ", ".join(f"{name} {show(value)}" for name, value in facts.items() if is_number(value))
+            say(f"{turn + 1} of {rounds}: {system.name}: {shown}")
+    return {"rounds": found, "failed": failed}
+
+
 def build(bench: Bench) -> Any:
-    """Return what building took, round by round; citewell's first build, which also prepares its encoder, stands apart."""
-    rounds: dict[str, list[dict[str, Any]]] = {system.name: [] for system in bench.systems}
-    own = bench.systems[0]
-    first = run(bench.command(own, "build", bench.passages, bench.index(own.name)), bench.log("build-first"))
-    for turn in range(bench.size.build_rounds):
-        for system in bench.systems:
-            done = run(
-                bench.command(system, "build", bench.passages, bench.index(system.name)), bench.log(f"build-{system.name}")
-            )
-            facts = done.lines[0]
-            rate = facts["passages"] / facts["seconds"]
-            rounds[system.name].append({**facts, "rate": rate, "peak_mb": done.peak_mb, "whole_s": done.first_s})
-            say(f"build {turn + 1}: {system.name} {rate:.1f} passages/s")
-    return {"rounds": rounds, "first": {**first.lines[0], "peak_mb": first.peak_mb}}
+    """Return what building took; citewell's first build, which also prepares its encoder, stands apart."""
+
+    def measure(system: Environment) -> dict[str, Any]:
+        done = run(bench.command(system, "build", bench.passages, bench.index(system.name)), bench.log(f"build-{system.name}"))
+        facts = done.lines[0]
+        return {**facts, "rate": facts["passages"] / facts["seconds"], "peak_mb": done.peak_mb, "whole_s": done.first_s}
+
+    first = measure(bench.systems[0])
+    return {**in_turn(bench.systems, bench.size.build_rounds, measure), "first": first}
 
 
 def ask(bench: Bench) -> Any:
-    """Return, round by round, the time from process start to first answer, and the times of questions asked in process."""
-    rounds: dict[str, list[dict[str, Any]]] = {system.name: [] for system in bench.systems}
-    for turn in range(bench.size.ask_rounds):
-        for system in bench.systems:
-            done = run(
-                bench.command(system, "serve", bench.index(system.name), bench.questions), bench.log(f"ask-{system.name}")
-            )
-            times, found = done.lines[1]["ms"], done.lines[1]["found"]
-            facts = {"first_s": done.first_s, "p50": quantile(times, 0.5), "p99": quantile(times, 0.99)}
-            rounds[system.name].append({**facts, "peak_mb": done.peak_mb, "found": sum(found) / len(found), "ms": times})
-            say(f"ask {turn + 1}: {system.name} first {done.first_s:.2f} s, p50 {facts['p50']:.2f} ms")
-    return {"rounds": rounds}
+    """Return the time from process start to first answer, and the times of questions asked in process."""
+
+    def measure(system: Environment) -> dict[str, Any]:
+        done = run(bench.command(system, "serve", bench.index(system.name), bench.questions), bench.log(f"ask-{system.name}"))
+        times, found = done.lines[1]["ms"], done.lines[1]["found"]
+        facts = {"first_s": done.first_s, "p50": quantile(times, 0.5), "p99": quantile(times, 0.99)}
+        return {**facts, "peak_mb": done.peak_mb, "found": sum(found) / len(found), "ms": times}
+
+    return in_turn(bench.systems, bench.size.ask_rounds, measure)
 
 
 def http(bench: Bench) -> Any:

@@ -62,11 +62,7 @@ def setting(parts: Parts, commits: Mapping[str, str]) -> str:
         "",
         f"- **Machine**: {own['processor']}, {own['cores']} cores ({', '.join(own['instructions']) or 'no wide vectors'}), "
         f"{own['memory_gb']} GB, {own['system']}, Python {own['python']}. Load when it began: {own['load']}"
-        + (
-            " (**not idle**: all times are too long, most of all where several threads share a question)."
-            if own["load"] > 1
-            else "."
-        ),
+        + (" (**not idle**: all times are too long, several threads' most of all)." if own["load"] > 1 else "."),
         f"- **Run**: {size['name']}, {own['date']}, commit {' and '.join(odd)}; rounds of building {size['build_rounds']}, of "
         f"questions {size['ask_rounds']}, of servers {size['http_rounds']}.",
         f"- **Data**: {own['passages']} passages of {own['words']:.0f} words on average and "
@@ -74,6 +70,9 @@ def setting(parts: Parts, commits: Mapping[str, str]) -> str:
         "- **Versions**: " + "; ".join(_versions(system) for system in own["systems"] if not system["why_not"]) + ".",
     ]
     lines += [f"- **Skipped**: {LABELS[s['name']]}, {s['why_not']}." for s in own["systems"] if s["why_not"]]
+    for part in ("build", "ask"):
+        failed = parts.get(part, {}).get("failed", {})
+        lines += [f"- **Failed** ({part}): {LABELS[name]}; its words are in the raw figures." for name in failed]
     return "\n".join(lines)
 
 
@@ -208,8 +207,8 @@ def stages(parts: Parts) -> str:
         f"a token and attention; a question has {found['tokens']:.1f} tokens on average: {mega:.0f} MFLOP, so at least "
         f"{mega / floor['float32']:.2f} ms in float32 and {mega / floor['int8']:.2f} ms in int8, which is *encode*'s floor "
         f"below (with its {WEIGHTS_MB:.1f} MB of int8 weights read from memory rather than cache: "
-        f"{WEIGHTS_MB / floor['memory_gb']:.2f} ms). *dense*'s floor is reading every chunk vector once, HTTP's a round trip to "
-        f"/live. The other stages are Python over small values: less of it is what would close them. "
+        f"{WEIGHTS_MB / floor['memory_gb']:.2f} ms). *dense*'s floor is reading every chunk vector once, HTTP's a round trip "
+        "to /live. The other stages are Python and numpy over small values: less of it is what would close them. "
         f"{found['answered'] * 100:.0f} % of the questions were answered, the others declined."
     )
     return f"## Stages and the floor\n\n{text}\n\n{table(head, rows)}\n\n{_build_floor(parts, found)}".rstrip()

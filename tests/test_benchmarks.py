@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.bench import FULL, PARTS, QUICK, chosen_size, parse
-from benchmarks.environments import LABELS, NAMED, PEERS, REQUIREMENTS, read_pins
+from benchmarks.bench import FULL, PARTS, QUICK, chosen_size, in_turn, parse
+from benchmarks.environments import LABELS, NAMED, PEERS, REQUIREMENTS, Environment, read_pins
 from benchmarks.figures import medians, quantile, served, show, summary, table
 from benchmarks.floor import TOKEN_FLOP, encoder_flop
 from benchmarks.material import Material, by_digest, from_medquad, from_starter, turned, write
 from benchmarks.page import PICTURES, write_page
 from benchmarks.peers.verbs import read_items
 from benchmarks.plots import bars
+from benchmarks.processes import RunError
 from benchmarks.ratios import ratios
 from benchmarks.stages import STAGES, Watch
 from tests.conftest import PROJECT
@@ -144,6 +145,24 @@ def test_a_shortened_run_says_so() -> None:
     assert chosen_size(parse(["--full"])) == FULL
     short = chosen_size(parse(["--rounds", "1", "--passages", "10"]))
     assert (short.name, short.passages, short.ask_rounds) == ("quick, shortened", 10, 1)
+
+
+def test_systems_take_turns_and_one_that_fails_is_named_and_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    order: list[str] = []
+
+    def measure(system: Environment) -> dict[str, object]:
+        order.append(system.name)
+        if order == ["a", "b", "c", "a", "b"]:
+            raise RunError("b stopped")
+        return {"p50": len(order)}
+
+    found = in_turn([Environment(name, Path(name), "", {}) for name in "abc"], 3, measure)
+    assert order == ["a", "b", "c", "a", "b", "c", "a", "c"]
+    assert found == {
+        "rounds": {"a": [{"p50": 1}, {"p50": 4}, {"p50": 7}], "c": [{"p50": 3}, {"p50": 6}, {"p50": 8}]},
+        "failed": {"b": "b stopped"},
+    }
+    assert "FAILED b: b stopped" in capsys.readouterr().out
 
 
 def raw_figures(folder: Path) -> None:
