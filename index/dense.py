@@ -239,7 +239,7 @@ def _set_lists_read(index: faiss.IndexIVF, vectors: Vectors) -> float:
         recall = _recall(index, vectors, asked, nearest)
         if recall >= RECALL_WANTED or index.nprobe == most:
             return recall
-        index.nprobe = min(index.nprobe * 3 // 2, most)
+        index.nprobe = min(index.nprobe * 5 // 4, most)
 
 
 def _recall(index: faiss.IndexIVF, vectors: Vectors, asked: Vectors, nearest: Ids) -> float:
