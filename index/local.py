@@ -98,6 +98,7 @@ class LocalIndex:
             ("chunks", self._store.chunks, counts.get("chunks")),
             ("chunk vectors", self.dense.count, counts.get("chunks")),
             ("BM25 documents", self.lexical.count, counts.get("chunks")),
+            ("way of searching vectors", self.dense.kind, self.manifest.dense.get("kind")),
             ("sentences", self._store.sentences, counts.get("sentences")),
             ("sentence vectors", len(self.sentence_arm), counts.get("sentences")),
             ("chunks with tokens", self.tokens.chunks, counts.get("chunks")),
