@@ -9,7 +9,6 @@ short run to try things with; its page says so.
 """
 
 import argparse
-import importlib.util
 import json
 import os
 import subprocess
@@ -47,6 +46,8 @@ class Size:
     questions: int = QUESTIONS
 
 
+# Chunks of the indexes that the scale table compares.
+SCALES = (1000, 10_000, 100_000, 1_000_000)
 QUICK = Size("quick", 2, 3, 2, (1, 16, 200), 3)
 FULL = Size("full", 5, 7, 5, (1, 4, 16, 64, 200), 8)
 
@@ -62,6 +63,7 @@ class Bench:
     passages: Path
     questions: Path
     others: Path
+    medquad: Path | None
 
     def index(self, name: str) -> Path:
         """Return where a system's index lies."""
@@ -161,20 +163,29 @@ def stages(bench: Bench) -> Any:
 
 
 def scale(bench: Bench) -> Any:
-    """Return the rows of the scale table; nothing in quick mode or where benchmarks/scale.py is missing."""
-    if bench.size.name != "full" or importlib.util.find_spec("benchmarks.scale") is None:
-        return None
-    return _json("benchmarks.scale", "--json")
+    """Return what indexes of a thousand to a million chunks cost, made of the MedQuAD questions' own answers (scale.py)."""
+    if bench.medquad is None:
+        raise RunError("the scale table needs MedQuAD; name its folder with --medquad")
+    pool, rows = bench.work.parent / "remix", bench.work / "scale-rows"
+    if not (pool / "vectors.npy").is_file():
+        _run("benchmarks.remix", "pool", str(bench.medquad), "--out", str(pool))
+    sizes = [str(size) for size in SCALES]
+    _run("benchmarks.scale", str(pool), str(bench.medquad), "--sizes", *sizes, "--json", f"{rows}.txt")
+    return {"rows": json.loads(Path(f"{rows}.txt").read_text(encoding="utf-8"))}
 
 
 def _json(module: str, *arguments: str, variables: dict[str, str] | None = None) -> Any:
+    return json.loads(_run(module, *arguments, variables=variables))
+
+
+def _run(module: str, *arguments: str, variables: dict[str, str] | None = None) -> str:
     command = [sys.executable, "-m", module, *arguments]
     done = subprocess.run(
         command, cwd=PROJECT, env={**environment(), **(variables or {})}, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise RunError(f"{module} stopped with {done.returncode}: {done.stderr[-500:].strip()}")
-    return json.loads(done.stdout)
+    return done.stdout
 
 
 PARTS: dict[str, Callable[[Bench], Any]] = {
@@ -198,15 +209,16 @@ def say(line: str) -> None:
 
 
 def material(medquad: Path | None, size: Size) -> Material:
-    """Return the passages and questions, from MedQuAD where its folder is named or lies beside the checkout."""
-    if medquad is None and not MEDQUAD.is_dir():
+    """Return the passages and questions, from MedQuAD where there is a folder of it."""
+    if medquad is None:
         return from_starter(STARTER, size.passages, size.questions)
-    return from_medquad(medquad or MEDQUAD, size.passages, size.questions)
+    return from_medquad(medquad, size.passages, size.questions)
 
 
 def prepared(options: argparse.Namespace, size: Size) -> Bench:
     """Write the material, make the environments, and note what will be measured."""
-    given = material(options.medquad, size)
+    medquad = options.medquad or (MEDQUAD if MEDQUAD.is_dir() else None)
+    given = material(medquad, size)
     passages, questions, others = write(given, options.work / "material")
     found = [own_environment(), *(prepare(name, options.environments / name) for name in PEERS)]
     for system in found:
@@ -223,7 +235,7 @@ def prepared(options: argparse.Namespace, size: Size) -> Bench:
     }
     save(options.work, "setting", facts)
     usable = tuple(system for system in found if system.python is not None)
-    return Bench(size, options.work, str(find_model(DEFAULT_MODEL).path), usable, passages, questions, others)
+    return Bench(size, options.work, str(find_model(DEFAULT_MODEL).path), usable, passages, questions, others, medquad)
 
 
 def save(work: Path, part: str, found: object) -> None:
@@ -238,14 +250,16 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks.bench", description="citewell and five other systems side by side.")
     parser.add_argument("--full", action="store_true", help="more rounds, more kinds of load, and the scale table")
     parser.add_argument("--medquad", type=Path, metavar="DIR", help="MedQuAD in BEIR layout; default: ../shared/eval/medquad")
-    parser.add_argument("--only", nargs="+", choices=[*PARTS, "page"], default=[*PARTS, "page"], metavar="PART")
+    parser.add_argument("--only", nargs="+", choices=[*PARTS, "page"], metavar="PART", help="these parts alone")
     parser.add_argument("--work", type=Path, default=PROJECT / "build" / "bench", metavar="DIR", help="raw figures go here")
     parser.add_argument("--environments", type=Path, default=PROJECT / "build" / "peers", metavar="DIR")
     parser.add_argument("--page", type=Path, default=PROJECT / "docs" / "performance.md", metavar="FILE")
     parser.add_argument("--passages", type=int, default=PASSAGES, metavar="N")
     parser.add_argument("--questions", type=int, default=QUESTIONS, metavar="N")
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds of every kind")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    options.only = options.only or [part for part in (*PARTS, "page") if options.full or part != "scale"]
+    return options
 
 
 def chosen_size(options: argparse.Namespace) -> Size:
