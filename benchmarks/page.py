@@ -246,7 +246,9 @@ def scale(parts: Parts) -> str:
     found = parts.get("scale")
     if not found:
         return absent("Scale").replace("in this run", "in this run (`make bench FULL=1` does)")
-    rows: Sequence[Mapping[str, Any]] = found["rows"]
+    own = summary(parts, "build").get("citewell")
+    rate = own["rate"] * own["chunks"] / own["passages"] if own else None
+    rows = [{**row, "encode_s": row["chunks"] / rate if rate else None} for row in found["rows"]]
     first = table(list(BUILDING.values()), [[row[name] for name in BUILDING] for row in rows])
     second = table(list(SEARCHING.values()), [[row[name] for name in SEARCHING] for row in rows])
     pictures = "\n".join(f"![{title}]({PLOTS}/{name}.svg)" for name, _, title, _ in SCALE_PICTURES)
@@ -277,13 +279,14 @@ SEARCHING = {
     "ranking_recall_at_10": "recall@10, ranking",
 }
 SCALE_TEXT = """Passages are remixed from real ones (`benchmarks/remix.py`): two to four sentences of a real answer and one or two of
-another near it, one chunk each. Their vectors are not computed but put together from the real token vectors of their sentences,
-so the time of the real encoder stands apart: *encoding* is the chunks divided by the rate of the build above.
-Questions are real ones (MedQuAD), encoded by the real model; one thread answers them. *Search* is both arms, fusion, sentence
-scores and word coverage; *answer* is everything from the question as text to the quotes. *Recall@10, dense*: of the ten nearest
-chunks when every vector is compared, the share that the dense arm has among its ten. *Recall@10, ranking*: of the ten best hits
-with every vector compared, the share among the index's ten. *Stated* is what the build measured by itself and wrote into the
-manifest. Remixed corpora clump more than real ones of their size, as sentences come up again."""
+another near it, one chunk each. Their vectors are not computed but put together from the real token vectors of their
+sentences, so the time of the real encoder stands apart: *encoding* is the chunks divided by the rate of the build
+above. Questions are real ones (MedQuAD), encoded by the real model; one thread answers them. *Search* is both arms,
+fusion, sentence scores and word coverage; *answer* is everything from the question as text to the quotes. *Recall@10,
+dense*: of the ten nearest chunks when every vector is compared, the share that the dense arm has among its ten.
+*Recall@10, ranking*: of the ten best hits with every vector compared, the share among the index's ten. *Stated* is
+what the build measured by itself and wrote into the manifest. Remixed corpora clump more than real ones of their
+size, as sentences come up again."""
 SCALE_PICTURES = (
     ("scale-search", "search_p50_ms", "Search stage by chunks, median (shorter is better)", "ms"),
     ("scale-resident", "resident_mb", "Resident memory by chunks (shorter is better)", "MB"),
