@@ -4,7 +4,7 @@ A part that was not measured is named as such; nothing is filled in.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -278,8 +278,8 @@ SEARCHING = {
     "dense_recall_at_10": "recall@10, dense",
     "ranking_recall_at_10": "recall@10, ranking",
 }
-SCALE_TEXT = """Passages are remixed from real ones (`benchmarks/remix.py`): two to four sentences of a real answer and one or two of
-another near it, one chunk each. Their vectors are not computed but put together from the real token vectors of their
+SCALE_TEXT = """Passages are remixed from real ones (`benchmarks/remix.py`): two to four sentences of a real answer and one or
+two of another near it, one chunk each. Their vectors are not computed but put together from the real token vectors of their
 sentences, so the time of the real encoder stands apart: *encoding* is the chunks divided by the rate of the build
 above. Questions are real ones (MedQuAD), encoded by the real model; one thread answers them. *Search* is both arms,
 fusion, sentence scores and word coverage; *answer* is everything from the question as text to the quotes. *Recall@10,
