@@ -170,7 +170,7 @@ def _open_vectors(path: Path) -> Rows:
     try:
         rows = Rows(path)
     except (OSError, EOFError, ValueError) as error:
-        raise DenseError(f"{path} cannot be read as an array: {error}") from error
+        raise DenseError(f"{path} cannot be read as an array of vectors: {str(error).partition('.')[0]}") from error
     array = rows.array
     if array.ndim != 2 or array.dtype != np.float32 or not array.flags.c_contiguous or not array.size:
         found = f"{array.dtype} of shape {array.shape}"

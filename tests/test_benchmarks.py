@@ -11,7 +11,7 @@ from benchmarks.environments import LABELS, NAMED, PEERS, REQUIREMENTS, Environm
 from benchmarks.figures import medians, quantile, served, show, summary, table
 from benchmarks.floor import TOKEN_FLOP, encoder_flop
 from benchmarks.material import Material, by_digest, from_medquad, from_starter, turned, write
-from benchmarks.page import PICTURES, write_page
+from benchmarks.page import BUILDING, PICTURES, SEARCHING, write_page
 from benchmarks.peers.verbs import read_items
 from benchmarks.plots import bars
 from benchmarks.processes import RunError
@@ -165,6 +165,11 @@ def test_systems_take_turns_and_one_that_fails_is_named_and_left_out(capsys: pyt
     assert "FAILED b: b stopped" in capsys.readouterr().out
 
 
+def scale_row(chunks: int, ms: float) -> dict[str, object]:
+    row: dict[str, object] = dict.fromkeys({**BUILDING, **SEARCHING}, 0.5)
+    return {**row, "chunks": chunks, "search_p50_ms": ms}
+
+
 def raw_figures(folder: Path) -> None:
     """Write raw figures of two rounds, in which citewell reaches everything but the memory of a worker."""
     asked = {"first_s": 0.5, "p50": 3.0, "p99": 9.0, "peak_mb": 200.0, "found": 0.9, "ms": [3.0]}
@@ -205,7 +210,7 @@ def raw_figures(folder: Path) -> None:
             "workers_3": {"processes": 4, "largest_rss_mb": 250.0, "total_mb": 540.0},
         },
         "stages": {**stages, **more, "http": {"ask_ms": 4.0, "live_ms": 0.5}},
-        "scale": {"rows": [{"chunks": 1000, "p50_ms": 1.5}, {"chunks": 1_000_000, "p50_ms": 9.25}]},
+        "scale": {"rows": [scale_row(1000, 1.5), scale_row(1_000_000, 9.25)]},
     }
     for name, value in found.items():
         (folder / f"{name}.json").write_text(json.dumps({"commit": "abc", "found": value}), encoding="utf-8")
@@ -243,7 +248,8 @@ def test_the_page_holds_every_part_and_its_pictures(tmp_path: Path) -> None:
     assert "Not measured" not in text
     assert "**Skipped**: txtai, hybrid, its environment cannot be made: no network." in text
     assert "600 passages became 1200 chunks" in text
-    assert "| 1,000,000 | 9.25 |" in text
+    assert "| 1,000,000 |" in text
+    assert "| 9.25 |" in text
     for name, _, _ in PICTURES:
         assert f"performance/{name}.svg" in text
         assert (page.parent / "performance" / f"{name}.svg").read_text(encoding="utf-8").startswith("<svg")

@@ -157,7 +157,7 @@ def test_a_follow_up_is_resolved_from_the_history_sent(client: httpx.Client) -> 
     body = {"question": "what are its symptoms?", "history": ["what is paget's disease of bone?"]}
     answer = client.post("/v1/ask", json=body).json()
     assert answer["searched_as"] == "paget's disease bone: what are its symptoms?"
-    assert answer["quotes"][0]["citation"]["title"] == "Paget's disease of bone"
+    assert "How does Paget's disease of bone feel?" in [quote["citation"]["heading"] for quote in answer["quotes"]]
     assert client.post("/v1/ask", json={"question": "what are its symptoms?"}).json()["searched_as"] is None
 
 

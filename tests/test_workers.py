@@ -129,7 +129,7 @@ def test_an_index_that_cannot_be_loaded_ends_the_server(starter_path: Path, tmp_
     command = [sys.executable, "server.py", "--index", str(copy), "--port", "0", "--workers", workers]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1, done.stderr
-    assert "cannot be read as a FAISS index" in done.stderr
+    assert "cannot be read as an array" in done.stderr
 
 
 class Gated(Answerer):
