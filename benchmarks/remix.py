@@ -12,6 +12,7 @@ corpus of as many real ones. Questions are encoded by the real model.
 
 import argparse
 import hashlib
+import itertools
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -60,20 +61,25 @@ class Recipes:
 
 
 def recipes(pool: Pool, count: int, seed: int) -> Iterator[Recipes]:
-    """Yield what the first ``count`` passages of a seed are made of, in blocks."""
+    """Yield what the first ``count`` passages of a seed are made of, in blocks; some are made of the same."""
+    for block in range(-(-count // BLOCK)):
+        mixed = _block(pool, block, seed)
+        size = min(BLOCK, count - block * BLOCK)
+        yield Recipes(mixed.topics[:size], mixed.sentences[:size])
+
+
+def _block(pool: Pool, block: int, seed: int) -> Recipes:
     table = pool.sentences_of
     lengths = np.append(pool.lengths, 0)
-    for block in range(-(-count // BLOCK)):
-        rng = np.random.default_rng([seed, block])
-        topics = rng.integers(len(table), size=BLOCK)
-        others = pool.neighbours[topics, rng.integers(NEIGHBOURS, size=BLOCK)]
-        first = _draw(rng, table[topics], FIRST)
-        drawn = np.concatenate([first, _draw(rng, table[others], OTHER)], axis=1)
-        drawn = np.take_along_axis(drawn, np.argsort(drawn < 0, axis=1, kind="stable"), axis=1)
-        room = PASSAGE_TOKENS - pool.title_lengths[topics]
-        drawn[:, 1:][np.cumsum(lengths[drawn], axis=1)[:, 1:] > room[:, None]] = -1
-        size = min(BLOCK, count - block * BLOCK)
-        yield Recipes(topics[:size], drawn[:size])
+    rng = np.random.default_rng([seed, block])
+    topics = rng.integers(len(table), size=BLOCK)
+    others = pool.neighbours[topics, rng.integers(NEIGHBOURS, size=BLOCK)]
+    first = _draw(rng, table[topics], FIRST)
+    drawn = np.concatenate([first, _draw(rng, table[others], OTHER)], axis=1)
+    drawn = np.take_along_axis(drawn, np.argsort(drawn < 0, axis=1, kind="stable"), axis=1)
+    room = PASSAGE_TOKENS - pool.title_lengths[topics]
+    drawn[:, 1:][np.cumsum(lengths[drawn], axis=1)[:, 1:] > room[:, None]] = -1
+    return Recipes(topics, drawn)
 
 
 def _draw(rng: np.random.Generator, rows: Ids, bounds: tuple[int, int]) -> Ids:
@@ -87,19 +93,24 @@ def _draw(rng: np.random.Generator, rows: Ids, bounds: tuple[int, int]) -> Ids:
 
 
 def passages(pool: Pool, count: int, seed: int) -> Iterator[dict[str, str]]:
-    """Yield records that the .jsonl reader takes, one for each passage."""
-    number = 0
-    for mixed in recipes(pool, count, seed):
+    """Yield ``count`` records that the .jsonl reader takes, one for each passage; no two are made of the same."""
+    number, seen = 0, set()
+    for mixed in (_block(pool, block, seed) for block in itertools.count()):
         for topic, row in zip(mixed.topics.tolist(), mixed.sentences.tolist(), strict=True):
-            own = [pool.texts[i] for i in row if i >= 0]
+            recipe = hash((topic, *row))
+            if recipe in seen:
+                continue
+            seen.add(recipe)
             yield {
                 "id": f"remix-{seed}-{number:07d}",
                 "title": pool.title(topic),
-                "text": _joined(own),
+                "text": _joined([pool.texts[i] for i in row if i >= 0]),
                 "url": f"https://example.org/remix/{seed}/{number}",
                 "publisher": "Remixed MedQuAD",
             }
             number += 1
+            if number == count:
+                return
 
 
 def _joined(sentences: Sequence[str]) -> str:
