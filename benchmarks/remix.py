@@ -61,11 +61,17 @@ class Recipes:
 
 
 def recipes(pool: Pool, count: int, seed: int) -> Iterator[Recipes]:
-    """Yield what the first ``count`` passages of a seed are made of, in blocks; some are made of the same."""
-    for block in range(-(-count // BLOCK)):
+    """Yield what the first ``count`` passages of a seed are made of, in blocks; no two are made of the same."""
+    seen: set[int] = set()
+    for block in itertools.count():
         mixed = _block(pool, block, seed)
-        size = min(BLOCK, count - block * BLOCK)
-        yield Recipes(mixed.topics[:size], mixed.sentences[:size])
+        keys = [hash((topic, *row)) for topic, row in zip(mixed.topics.tolist(), mixed.sentences.tolist(), strict=True)]
+        first = {key: at for at, key in reversed(list(enumerate(keys))) if key not in seen}
+        kept = sorted(first.values())[: count - len(seen)]
+        seen.update(keys[at] for at in kept)
+        yield Recipes(mixed.topics[kept], mixed.sentences[kept])
+        if len(seen) >= count:
+            return
 
 
 def _block(pool: Pool, block: int, seed: int) -> Recipes:
@@ -93,14 +99,11 @@ def _draw(rng: np.random.Generator, rows: Ids, bounds: tuple[int, int]) -> Ids:
 
 
 def passages(pool: Pool, count: int, seed: int) -> Iterator[dict[str, str]]:
-    """Yield ``count`` records that the .jsonl reader takes, one for each passage; no two are made of the same."""
-    number, seen = 0, set()
-    for mixed in (_block(pool, block, seed) for block in itertools.count()):
+    """Yield ``count`` records that the .jsonl reader takes, one for each passage."""
+    numbers = itertools.count()
+    for mixed in recipes(pool, count, seed):
         for topic, row in zip(mixed.topics.tolist(), mixed.sentences.tolist(), strict=True):
-            recipe = hash((topic, *row))
-            if recipe in seen:
-                continue
-            seen.add(recipe)
+            number = next(numbers)
             yield {
                 "id": f"remix-{seed}-{number:07d}",
                 "title": pool.title(topic),
@@ -108,9 +111,6 @@ def passages(pool: Pool, count: int, seed: int) -> Iterator[dict[str, str]]:
                 "url": f"https://example.org/remix/{seed}/{number}",
                 "publisher": "Remixed MedQuAD",
             }
-            number += 1
-            if number == count:
-                return
 
 
 def _joined(sentences: Sequence[str]) -> str:
