@@ -20,7 +20,7 @@ from corpus.clean import Rejected, clean
 from corpus.passage import Passage
 from corpus.read import read_sources
 from corpus.readers.source import Unreadable
-from index.confidence import calibrate
+from index.confidence import Asked, Told, ask, calibrate
 from index.dense import write_dense
 from index.encoder import (
     CUDA,
@@ -37,7 +37,17 @@ from index.local import LocalIndex
 from index.merge import Merged, merge_shards
 from index.models import passage_precision
 from index.passages import PassageStore, PassageWriter, parse_passage
-from index.shards import CHUNK_TOKENS, CONTEXT_TOKENS, ShardTask, chunk_all, chunk_inputs, plan_shards, read_lines, shard_name
+from index.shards import (
+    CHUNK_TOKENS,
+    CONTEXT_TOKENS,
+    ShardTask,
+    chunk_all,
+    chunk_inputs,
+    make_shard,
+    plan_shards,
+    read_lines,
+    shard_name,
+)
 from index.storage import (
     ENCODER,
     FORMAT,
@@ -52,7 +62,7 @@ from index.storage import (
     workshop,
 )
 from index.tokens import mean_token
-from index.workers import make_shards
+from index.workers import Crew
 
 QUERY_PRECISION: Precision = "int8"
 # Passages whose tokens give the mean that all token vectors are centred on, spread evenly over the corpus.
@@ -114,13 +124,15 @@ def build_index(
         spooled = _spool(items, folder)
         _put_encoder(source, folder / ENCODER)
         encoder = source.open(folder / ENCODER)
-        mean = _sample_mean(folder, spooled.offsets, encoder)
-        precision = passage_precision(folder / ENCODER, available_providers())
-        tasks, firsts = _tasks(work, spooled.offsets, mean, f"{source.identity} {precision}")
-        left = [task for task in tasks if not task.target.is_file()]
-        _make(left, tasks, source, progress, workers=workers if _gains_from_workers(encoder) else 1)
-        merged = merge_shards([task.target for task in tasks], firsts, folder, mean)
-        manifest = _finish(folder, spooled, merged, encoder)
+        several = len(plan_shards(spooled.offsets)) > 1 and _gains_from_workers(encoder)
+        with Crew(encoder, folder / ENCODER, source.open, workers=workers if several else 1) as crew:
+            mean = _sample_mean(folder, spooled.offsets, encoder)
+            precision = passage_precision(folder / ENCODER, available_providers())
+            tasks, firsts = _tasks(work, spooled.offsets, mean, f"{source.identity} {precision}")
+            left = [task for task in tasks if not task.target.is_file()]
+            _make(left, tasks, crew, progress)
+            merged = merge_shards([task.target for task in tasks], firsts, folder, mean)
+            manifest = _finish(folder, _manifest(folder, spooled, merged, encoder), encoder, crew)
         publish(index, folder=folder, manifest=manifest)
     seconds = round(time.monotonic() - begun, 3)
     shards, resumed = len(tasks), len(tasks) - len(left)
@@ -185,23 +197,40 @@ def _tasks(work: Path, offsets: npt.NDArray[np.uint64], mean: Vectors, identity:
     return tasks, firsts
 
 
-def _make(
-    left: Sequence[ShardTask], tasks: Sequence[ShardTask], source: EncoderSource, progress: Progress, *, workers: int
-) -> None:
+def _make(left: Sequence[ShardTask], tasks: Sequence[ShardTask], crew: Crew, progress: Progress) -> None:
     """Make the shards that are left, and tell the bytes done and in all."""
     total = sum(task.end - task.begin for task in tasks)
     done = total - sum(task.end - task.begin for task in left)
-    encoder = left[0].passages / ENCODER if left else Path()
-    for task in make_shards(left, encoder, source.open, workers=workers):
+    for task, _ in crew.run(make_shard, left):
         done += task.end - task.begin
         progress(done, total)
 
 
-def _finish(folder: Path, spooled: _Spooled, merged: Merged, encoder: Encoder) -> Manifest:
-    """Write what is made from the merged files, and return the manifest of them all."""
-    manifest = _manifest(folder, spooled, merged, encoder)
-    calibrate(LocalIndex(folder, manifest, _serving(encoder, folder / ENCODER))).save(folder)
+def _finish(folder: Path, manifest: Manifest, encoder: Encoder, crew: Crew) -> Manifest:
+    """Calibrate what is made of the merged files, and return the whole generation's manifest."""
+    index = LocalIndex(folder, manifest, _serving(encoder, folder / ENCODER))
+
+    def ask_all(questions: Sequence[Asked]) -> list[Told]:
+        parts = [_Part(folder, manifest, tuple(questions[first :: crew.size])) for first in range(crew.size)]
+        found = dict(crew.run(_ask, parts))
+        told = [iter(found[part]) for part in parts]
+        return [next(told[at % crew.size]) for at in range(len(questions))]
+
+    calibrate(index, ask_all).save(folder)
     return named(manifest, file_facts(folder))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """Questions for one worker to ask the index."""
+
+    folder: Path
+    manifest: Manifest
+    questions: tuple[Asked, ...]
+
+
+def _ask(encoder: Encoder, part: _Part) -> list[Told]:
+    return ask(LocalIndex(part.folder, part.manifest, _serving(encoder, part.folder / ENCODER)), part.questions)
 
 
 def _serving(encoder: Encoder, folder: Path) -> Encoder:

@@ -10,10 +10,10 @@ import json
 import math
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
-from itertools import chain, groupby
+from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +42,8 @@ NEAR_SHARE = 0.6
 BANK_SHARE = 0.2
 # Hits looked at for such a question: enough that one long document left out leaves others.
 OWN_DEPTH = 200
+# Hits looked at for one of the bank's: as many as an answer's strength is read from.
+BANK_DEPTH = 60
 QUANTILES = 1001
 SEED = 20261124
 
@@ -114,25 +116,71 @@ def strength(ranking: Ranking, hit: Hit) -> float:
     return ranking.nearest + distinct + COVERAGE * covered - UNCOVERED * uncovered + LENGTH * math.log(count)
 
 
-def calibrate(index: LocalIndex) -> Calibration:
-    """Ask an index its own questions and the bank's, and return what its strengths mean."""
-    answered: list[tuple[float, bool]] = []
-    left_out, related = [], []
-    for question, number in _own_questions(index):
-        ranking = index.search(Wording.as_typed(question), OWN_DEPTH)
-        own_first = ranking.hits[0].number in index.siblings(number)
-        answered.append((strength(ranking, ranking.hits[0]), own_first))
-        others = ranking.without(index.document(number))
-        if own_first and others.hits:  # else another passage answers it, and leaving out its own leaves no near miss
-            left_out.append(strength(others, others.hits[0]))
-            related.append(others.nearest)
-    bank, covered = _bank_strengths(index, float(np.quantile(left_out, 0.9)) if left_out else math.inf)
-    slope, middle = _fit([*answered, *((value, False) for value in left_out)])
-    return Calibration(slope, middle, _quantiles(left_out), _quantiles(bank), _quantiles(related), covered)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question that the index is asked, and the chunk it was made from; None for one of the bank."""
+
+    question: str
+    chunk: int | None
 
 
-def _own_questions(index: LocalIndex) -> Iterator[tuple[str, int]]:
-    """Yield questions made from sentences of the corpus, each with the number of its chunk."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What asking showed: the first hit's strength, and whether it is of the question's own passage.
+
+    ``left_out`` and ``related`` are the strength and the best similarity with that passage's document left out; None where
+    another passage answers, or none is left.
+    """
+
+    strength: float
+    own_first: bool
+    left_out: float | None
+    related: float | None
+
+
+Ask = Callable[[Sequence[Asked]], list[Told]]
+
+
+def ask(index: LocalIndex, questions: Sequence[Asked]) -> list[Told]:
+    """Ask an index questions and return what that showed, in order."""
+    return [_ask_own(index, one.question, one.chunk) if one.chunk is not None else _ask_bank(index, one) for one in questions]
+
+
+def _ask_own(index: LocalIndex, question: str, chunk: int) -> Told:
+    ranking = index.search(Wording.as_typed(question), OWN_DEPTH)
+    own_first = ranking.hits[0].number in index.siblings(chunk)
+    others = ranking.without(index.document(chunk))
+    found = strength(ranking, ranking.hits[0])
+    if not own_first or not others.hits:  # another passage answers it, or leaving out its own leaves no near miss
+        return Told(found, own_first, None, None)
+    return Told(found, own_first, strength(others, others.hits[0]), others.nearest)
+
+
+def _ask_bank(index: LocalIndex, asked: Asked) -> Told:
+    ranking = index.search(index.reword(asked.question), BANK_DEPTH)
+    return Told(strength(ranking, ranking.hits[0]) if ranking.hits else 0.0, False, None, None)
+
+
+def calibrate(index: LocalIndex, ask_all: Ask | None = None) -> Calibration:
+    """Ask an index its own questions and the bank's, and return what its strengths mean.
+
+    ``ask_all`` asks the index in another way than here and now: in worker processes.
+    """
+    own, bank = list(_own_questions(index)), bank_questions()
+    told = (ask_all or partial(ask, index))([*own, *(asked for _, asked in bank)])
+    answers = told[: len(own)]
+    left_out = [one.left_out for one in answers if one.left_out is not None]
+    related = [one.related for one in answers if one.related is not None]
+    typical = float(np.quantile(left_out, 0.9)) if left_out else math.inf
+    values, covered = _not_covered(
+        [(topic, one.strength) for (topic, _), one in zip(bank, told[len(own) :], strict=True)], typical
+    )
+    slope, middle = _fit([*((one.strength, one.own_first) for one in answers), *((value, False) for value in left_out)])
+    return Calibration(slope, middle, _quantiles(left_out), _quantiles(values), _quantiles(related), covered)
+
+
+def _own_questions(index: LocalIndex) -> Iterator[Asked]:
+    """Yield questions made from sentences of the corpus."""
     generator = random.Random(SEED)
     made = tries = 0
     while made < OWN_QUESTIONS and tries < 4 * OWN_QUESTIONS:
@@ -143,7 +191,7 @@ def _own_questions(index: LocalIndex) -> Iterator[tuple[str, int]]:
         question = question_from(index, chunk.passage.text[sentence.start : sentence.end], generator)
         if question:
             made += 1
-            yield question, number
+            yield Asked(question, number)
 
 
 def question_from(index: LocalIndex, sentence: str, generator: random.Random) -> str | None:
@@ -164,17 +212,19 @@ def question_bank() -> tuple[tuple[str, str], ...]:
     return tuple((topic, question) for topic, question in rows)
 
 
-def _bank_strengths(index: LocalIndex, typical: float) -> tuple[list[float], tuple[str, ...]]:
-    """Return the strengths of the bank's questions, and the topics left out because the corpus seems to cover them.
+def bank_questions() -> list[tuple[str, Asked]]:
+    """Return the questions of the bank that every corpus is asked, each with its topic."""
+    return [(topic, Asked(text, None)) for number, (topic, text) in enumerate(question_bank()) if number % BANK_STEP != 0]
+
+
+def _not_covered(found: Sequence[tuple[str, float]], typical: float) -> tuple[list[float], tuple[str, ...]]:
+    """Return the bank's strengths without those of topics that the corpus seems to cover, and these topics.
 
     A topic is covered where its typical question finds more than ``typical``, which nine in ten near misses do not reach.
     """
     by_topic: dict[str, list[float]] = defaultdict(list)
-    asked = [row for number, row in enumerate(question_bank()) if number % BANK_STEP != 0]
-    for topic, rows in groupby(asked, key=lambda row: row[0]):
-        for _, question in rows:
-            ranking = index.search(index.reword(question), OWN_DEPTH)
-            by_topic[topic].append(strength(ranking, ranking.hits[0]) if ranking.hits else 0.0)
+    for topic, value in found:
+        by_topic[topic].append(value)
     covered = tuple(topic for topic, values in by_topic.items() if np.median(values) > typical)
     return [value for topic, values in by_topic.items() if topic not in covered for value in values], covered
 

@@ -74,7 +74,7 @@ def read_lines(folder: Path, begin: int, end: int) -> bytes:
         return stream.read(end - begin)
 
 
-def make_shard(task: ShardTask, encoder: Encoder) -> None:
+def make_shard(encoder: Encoder, task: ShardTask) -> None:
     """Cut, encode and count the passages of a task, and write the shard."""
     lines = read_lines(task.passages, task.begin, task.end).splitlines()
     arrays = shard_arrays([parse_passage(line) for line in lines], encoder, np.load(task.mean))

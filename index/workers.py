@@ -1,7 +1,8 @@
-"""Shards made side by side: one single-threaded worker process for each core, each with an encoder of its own.
+"""Work done side by side: one single-threaded worker process for each core, each with an encoder of its own.
 
-Two workers with a thread each encode more passages than one call with two threads. A worker ends with the build,
-however the build ends. What a shard holds is shards.py's business.
+Two workers with a thread each encode more passages than one call with two threads. Workers are started before there is
+work, so that they are ready when there is some, and end with the build, however the build ends. What is done is the
+caller's business.
 """
 
 import multiprocessing
@@ -11,41 +12,57 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing.connection import wait
 from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
 
 from index.encoder import Encoder
-from index.shards import ShardTask, make_shard
 
 OpenEncoder = Callable[[Path], Encoder]
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 _opened: list[Encoder] = []
 
 
-def make_shards(tasks: Sequence[ShardTask], encoder: Path, open_encoder: OpenEncoder, *, workers: int) -> Iterator[ShardTask]:
-    """Make the shards in worker processes that open the encoder in the given folder, and yield each task as it is done.
+class Crew:
+    """Worker processes with an encoder each; with fewer than two workers, this process with the encoder it has.
 
-    ``open_encoder`` is a function of a module, so that a new process can find it.
+    ``open_encoder``, and all work handed to ``run``, is a function of a module, so that a new process can find it.
     """
-    if workers < 2 or len(tasks) < 2:
-        opened = open_encoder(encoder)
-        for task in tasks:
-            make_shard(task, opened)
-            yield task
-        return
-    context = multiprocessing.get_context("spawn")
-    count = min(workers, len(tasks))
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(encoder, open_encoder)) as pool:
-        running = {pool.submit(_make, task): task for task in tasks}
-        try:
-            for done in as_completed(running):
-                done.result()
-                yield running[done]
-        finally:
-            pool.shutdown(cancel_futures=True)
+
+    def __init__(self, encoder: Encoder, folder: Path, open_encoder: OpenEncoder, *, workers: int) -> None:
+        self._encoder = encoder
+        self.size = max(1, workers)
+        self._pool: ProcessPoolExecutor | None = None
+        if workers > 1:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(folder, open_encoder))
+            for _ in range(workers):
+                self._pool.submit(os.getpid)
+
+    def run(self, work: Callable[[Encoder, Given], Made], items: Sequence[Given]) -> Iterator[tuple[Given, Made]]:
+        """Do the work on every item and yield each with what was made of it, in the order in which they are done."""
+        if self._pool is None:
+            for item in items:
+                yield item, work(self._encoder, item)
+            return
+        running = {self._pool.submit(_do, work, item): item for item in items}
+        for done in as_completed(running):
+            yield running[done], done.result()
+
+    def __enter__(self) -> "Crew":
+        """Return the crew."""
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        """End the workers; what they have not begun is left undone."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
 
 
-def _begin(encoder: Path, open_encoder: OpenEncoder) -> None:
+def _begin(folder: Path, open_encoder: OpenEncoder) -> None:
     """Open this worker's encoder, and watch the build: one that is killed cannot tell its workers."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _opened.append(open_encoder(encoder))
+    _opened.append(open_encoder(folder))
 
 
 def _end_with_parent() -> None:
@@ -55,5 +72,5 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _make(task: ShardTask) -> None:
-    make_shard(task, _opened[0])
+def _do(work: Callable[[Encoder, Given], Made], item: Given) -> Made:
+    return work(_opened[0], item)
