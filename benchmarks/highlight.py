@@ -56,8 +56,9 @@ def candidates(index: LocalIndex, question: str) -> list[tuple[Quote, dict[str, 
     distinct = islice((s for i, s in enumerate(shown) if not any(_overlap(s, earlier) for earlier in shown[:i])), QUOTES)
     found = []
     for rank, one in enumerate(distinct, 1):
-        quote = quote_from(index, ranking.query, one, rank=rank)
-        sentences = [s for number in one.chunks for s in index.sentences(ranking.query, number)]
+        scored = dict(zip(one.chunks, index.sentences(ranking.query, one.chunks), strict=True))
+        quote = quote_from(ranking.query, one, scored, rank=rank)
+        sentences = [sentence for own in scored.values() for sentence in own]
         weights = ranking.query.words.weights if ranking.query.words else np.zeros(0)
         marked = {name: _marked(quote, one, sentences, choose(sentences, weights)) for name, choose in OTHERS.items()}
         found.append((quote, marked))

@@ -21,7 +21,7 @@ from index.lexical import HOLDERS, IMPACTS, STEMS, LexicalArm, LexicalError
 from index.passages import CHUNKS, DOCUMENTS, IDS, OFFSETS, PASSAGES, SENTENCES, PassageStore, indexed_text
 from index.question_vectors import QuestionVectors
 from index.ranking import NO_SCORES, Hit, Query, Ranking, Sentence
-from index.sentence_vectors import CODES, SCALES, SentenceArm
+from index.sentence_vectors import CODES, SCALES, SentenceArm, numbers
 from index.storage import (
     CALIBRATION,
     ENCODER,
@@ -181,13 +181,19 @@ class LocalIndex:
         order = np.lexsort((found.chunks, -scores))[:k]
         return Ranking(query, tuple(self._hit(found, at, float(scores[at]), by_word.get(at, ())) for at in order.tolist()))
 
-    def sentences(self, query: Query, chunk: int) -> list[Sentence]:
-        """Return a chunk's sentences in order with their scores for a question."""
-        rows = self._store.sentence_range(chunk)
-        similarities = self.sentence_arm.similarities(query.vector, np.arange(rows.start, rows.stop))
-        by_word = self.tokens.sentence_word_scores(query.words, chunk, rows) if query.words else [NO_SCORES] * len(rows)
-        spans = self._store.chunk(chunk).sentences
-        return [Sentence(s, float(a), b) for s, a, b in zip(spans, similarities, by_word, strict=True)]
+    def sentences(self, query: Query, chunks: Sequence[int]) -> list[list[Sentence]]:
+        """Return each chunk's sentences in order with their scores for a question."""
+        if not chunks:
+            return []
+        ids = np.array(chunks, np.int64)
+        firsts, lasts = self._store.sentence_ranges(ids)
+        rows = numbers(firsts, lasts)
+        similarities = self.sentence_arm.similarities(query.vector, rows).tolist()
+        by_word = [NO_SCORES] * len(rows)
+        if query.words:
+            by_word = list(self.tokens.sentence_word_scores(query.words, ids, rows, lasts - firsts))
+        scored = iter(zip(similarities, by_word, strict=True))
+        return [[Sentence(span, *next(scored)) for span in self._store.chunk(chunk).sentences] for chunk in chunks]
 
     def siblings(self, chunk: int) -> range:
         """Return the numbers of the chunks of a chunk's passage, in order."""

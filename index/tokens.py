@@ -92,18 +92,24 @@ class TokenArm:
         firsts, lasts = self._chunk_starts[chunks].astype(np.int64), self._chunk_starts[chunks + 1].astype(np.int64)
         return self._best(query, firsts, lasts)
 
-    def sentence_word_scores(self, query: QueryWords, chunk: int, sentences: range) -> Vectors:
-        """Return each question word's best similarity to each sentence of a chunk, shape (sentences, words)."""
-        own = self._sentence_starts[sentences.start : sentences.stop].astype(np.int64)
-        return self._best(query, own, np.append(own[1:], int(self._chunk_starts[chunk + 1])))
+    def sentence_word_scores(self, query: QueryWords, chunks: Ids, sentences: Ids, counts: Ids) -> Vectors:
+        """Return each question word's best similarity to each of the chunks' sentences, shape (sentences, words).
+
+        ``sentences`` are the numbers of all sentences of the chunks, chunk by chunk; ``counts`` says how many each chunk has.
+        """
+        firsts = self._sentence_starts[sentences].astype(np.int64)
+        # A sentence's tokens end where the next one's begin, those of a chunk's last one where the chunk's end.
+        lasts = np.append(firsts[1:], 0)
+        filled = counts > 0
+        lasts[np.cumsum(counts)[filled] - 1] = self._chunk_starts[chunks[filled] + 1]
+        return self._best(query, firsts, lasts)
 
     def _best(self, query: QueryWords, firsts: Ids, lasts: Ids) -> Vectors:
         """Return each word's best similarity in each range of tokens: the mean over the word's tokens of their maximum."""
         similarities = self._similarities(query, numbers(firsts, lasts))
         best = greatest(similarities, lasts - firsts)
         words = len(query.weights)
-        sums = np.zeros((words, len(firsts)), np.float32)
-        np.add.at(sums, query.word_of, best)
+        sums = np.add.reduceat(best, np.flatnonzero(np.diff(query.word_of, prepend=-1)), axis=0)
         return np.asarray((sums / np.maximum(np.bincount(query.word_of, minlength=words), 1)[:, None]).T, np.float32)
 
     def _similarities(self, query: QueryWords, tokens: Ids) -> Vectors:

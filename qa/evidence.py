@@ -6,12 +6,12 @@ introduction), and whatever beside them would change their meaning if left out (
 highlight.py's business.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from corpus.passage import Passage, Span, text_sha256
 from index.local import LocalIndex
-from index.ranking import Hit, Query, Ranking
+from index.ranking import Hit, Query, Ranking, Sentence
 from qa.answer import Citation, Quote
 from qa.context import widened
 from qa.highlight import answering_sentences
@@ -28,16 +28,24 @@ class Shown:
     span: Span
     chunks: tuple[int, ...]
 
+    @property
+    def text(self) -> str:
+        """The text of the range."""
+        return self.hit.passage.text[self.span.start : self.span.end]
+
 
 def quotes_from(index: LocalIndex, ranking: Ranking, limit: int) -> tuple[tuple[Hit, Quote], ...]:
     """Return at most ``limit`` quotes with their hits, numbered from 1; no text or range is quoted twice."""
-    kept: list[tuple[Hit, Quote]] = []
+    kept: list[Shown] = []
     for shown in _shown(index, ranking):
         if len(kept) == limit:
             break
-        if not any(_repeats(shown, quote) for _, quote in kept):
-            kept.append((shown.hit, quote_from(index, ranking.query, shown, rank=len(kept) + 1)))
-    return tuple(kept)
+        if not any(_repeats(shown, other) for other in kept):
+            kept.append(shown)
+    numbers = [number for shown in kept for number in shown.chunks]
+    sentences = dict(zip(numbers, index.sentences(ranking.query, numbers), strict=True))
+    query = ranking.query
+    return tuple((shown.hit, quote_from(query, shown, sentences, rank=rank)) for rank, shown in enumerate(kept, 1))
 
 
 def _shown(index: LocalIndex, ranking: Ranking) -> Iterator[Shown]:
@@ -57,22 +65,19 @@ def what_to_show(index: LocalIndex, query: Query, hit: Hit) -> Shown:
     return Shown(hit, widened(passage.text, cut), numbers)
 
 
-def _repeats(shown: Shown, quote: Quote) -> bool:
-    passage, citation = shown.hit.passage, quote.citation
-    text = passage.text[shown.span.start : shown.span.end]
-    overlap = shown.span.start < citation.end and citation.start < shown.span.end
-    return text == quote.text or (passage.id == citation.passage_id and overlap)
+def _repeats(shown: Shown, other: Shown) -> bool:
+    overlap = shown.span.start < other.span.end and other.span.start < shown.span.end
+    return shown.text == other.text or (shown.hit.passage.id == other.hit.passage.id and overlap)
 
 
-def quote_from(index: LocalIndex, query: Query, shown: Shown, *, rank: int) -> Quote:
-    """Return the quote of a range, with the sentences that answer highlighted."""
+def quote_from(query: Query, shown: Shown, sentences: Mapping[int, Sequence[Sentence]], *, rank: int) -> Quote:
+    """Return the quote of a range, with the sentences that answer highlighted; ``sentences`` holds those of its chunks."""
     passage, span = shown.hit.passage, shown.span
-    sentences = [sentence for number in shown.chunks for sentence in index.sentences(query, number)]
     weights = query.words.weights if query.words else None
-    marked = answering_sentences(query.text, passage.text, sentences, weights)
+    own = [sentence for number in shown.chunks for sentence in sentences[number]]
+    marked = answering_sentences(query.text, passage.text, own, weights)
     highlights = tuple(Span(s.start - span.start, s.end - span.start) for s in marked)
-    text = passage.text[span.start : span.end]
-    return Quote(rank, text, round(shown.hit.score, 4), highlights, cite(passage, span, rank))
+    return Quote(rank, shown.text, round(shown.hit.score, 4), highlights, cite(passage, span, rank))
 
 
 def cite(passage: Passage, shown: Span, number: int) -> Citation:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
 
 from corpus.passage import Passage, Span
 from corpus.readers.source import Place, SourceFile, make_passage
@@ -24,6 +25,7 @@ from index.confidence import (
     SHORTEST,
     UNCOVERED,
     Calibration,
+    _logistic,
     calibrate,
     question_bank,
     question_from,
@@ -322,3 +324,15 @@ def test_more_is_answered_from_a_real_index_where_more_wrong_answers_are_accepte
     }
     assert found[0.01] < found[0.9]
     assert search(several, "hip", 1).hits
+
+
+@given(st.lists(st.tuples(st.floats(-3, 3), st.booleans()), min_size=4, max_size=60))
+def test_the_curve_is_the_one_that_scikit_learn_finds(pairs: list[tuple[float, bool]]) -> None:
+    values, labels = np.array([value for value, _ in pairs]), np.array([label for _, label in pairs], float)
+    if len(set(labels.tolist())) < 2:
+        return
+    model = LogisticRegression(C=1e3, tol=1e-10, max_iter=10_000).fit(values.reshape(-1, 1), labels)
+    slope, intercept = _logistic(values, labels)
+    theirs = model.predict_proba(values.reshape(-1, 1))[:, 1]
+    ours = 1 / (1 + np.exp(-(slope * values + intercept)))
+    np.testing.assert_allclose(ours, theirs, atol=1e-3)

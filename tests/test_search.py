@@ -240,7 +240,7 @@ def test_rare_words_weigh_as_much_as_bm25_says(index: LocalIndex) -> None:
 def test_each_sentence_is_scored(index: LocalIndex) -> None:
     ranking = search(index, "stretch", 4)
     hit = next(h for h in ranking.hits if h.chunk.text == TEXTS[1])
-    found = index.sentences(ranking.query, hit.number)
+    found = index.sentences(ranking.query, [hit.number])[0]
     texts = [TEXTS[1][s.span.start : s.span.end] for s in found]
     assert texts == ["Heat helps the back.", "Sit less and stretch more."]
     assert [s.similarity for s in found] == pytest.approx((0.0, math.sqrt(0.5)), abs=1e-3)
