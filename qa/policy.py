@@ -5,7 +5,7 @@ share of unanswerable questions gets through, as the index was calibrated when i
 accepted share is the operator's one knob.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from index.confidence import Calibration, strength
 from index.ranking import Ranking
@@ -57,11 +57,15 @@ class Policy:
 
     calibration: Calibration
     accepted_wrong: float = ACCEPTED_WRONG
+    threshold: float = field(init=False)
+    related_from: float = field(init=False)
 
     def __post_init__(self) -> None:
-        """Raise PolicyError unless the accepted share lies above 0 and below 1."""
+        """Raise PolicyError unless the accepted share lies above 0 and below 1, and reckon both thresholds once."""
         if not 0 < self.accepted_wrong < 1:
             raise PolicyError(f"the accepted share of wrong answers is {self.accepted_wrong}; it must lie above 0 and below 1")
+        object.__setattr__(self, "threshold", self.calibration.threshold(self.accepted_wrong))
+        object.__setattr__(self, "related_from", self.calibration.unrelated_below(UNRELATED_SHARE))
 
     def decide(self, ranking: Ranking, *, understood: bool) -> Decision:
         """Decide from what was found: the first hit is judged; ``understood`` says that a word of the question is known."""
@@ -69,9 +73,8 @@ class Policy:
             return Decision(0.0, "off_topic" if understood else "unclear")
         found = strength(ranking, ranking.hits[0])
         confidence = round(self.calibration.confidence(found), 4)
-        if found >= self.calibration.threshold(self.accepted_wrong):
+        if found >= self.threshold:
             return Decision(confidence, None)
         if not understood:
             return Decision(confidence, "unclear")
-        unrelated = ranking.nearest < self.calibration.unrelated_below(UNRELATED_SHARE)
-        return Decision(confidence, "off_topic" if unrelated else "not_covered")
+        return Decision(confidence, "off_topic" if ranking.nearest < self.related_from else "not_covered")
