@@ -84,10 +84,11 @@ class LexicalArm:
     def scores(self, query: LexicalQuery, ids: Ids) -> Scores:
         """Return the BM25 scores of the chunks with the given numbers."""
         total = np.zeros(len(ids), np.float32)
+        keys = ids.astype(np.uint32)  # of the holders' own type: another would have whole lists converted, and read
         for stem, count in zip(query.stems.tolist(), query.counts, strict=True):
             holders, impacts = self._postings(stem)
-            at = np.minimum(np.searchsorted(holders, ids), len(holders) - 1)
-            total += np.where(holders[at] == ids, impacts[at] * count, np.float32(0))
+            at = np.minimum(np.searchsorted(holders, keys), len(holders) - 1)
+            total += np.where(holders[at] == keys, impacts[at] * count, np.float32(0))
         return total
 
     def rarity(self, word: str) -> float:

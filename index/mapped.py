@@ -41,7 +41,8 @@ class Rows:
         """Return a copy of the given rows."""
         found: npt.NDArray[Any] = self.array[rows]
         if self._bounded and self._map is not None:
-            self._count(len(rows) * max(1, self.array.strides[0] // MAPPED_AROUND))
+            runs = int(np.count_nonzero(np.diff(rows) != 1)) + 1
+            self._count(runs + found.nbytes // MAPPED_AROUND)
         return found
 
     def _count(self, reads: int) -> None:
