@@ -49,8 +49,8 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 
-bench: $(VENV)/.ready
+bench: $(VENV)/.ready $(FLAGS)
 	$(BIN)/python -m benchmarks.bench$(if $(FULL), --full)$(if $(MEDQUAD), --medquad $(MEDQUAD))
 
 clean:
-	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(FLAGS) build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -18,10 +18,12 @@ if __name__ == "__main__":
 from corpus.readers.source import SourceError
 from index.build import BuildError, Report, build_index, check_sources, collect, require_target
 from index.encoder import EncoderError, cores
+from index.lexical import LexicalError
 from index.models import DEFAULT_MODEL, ModelError, encoder_source
 from index.progress import ProgressBar
 from index.storage import StorageError, current_generation, read_manifest, rollback
 from index.verify import verify_index
+from index.workers import WorkerError
 
 SHOWN_TEXT = 70
 
@@ -32,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
-    except (SourceError, BuildError, StorageError, EncoderError, ModelError) as error:
+    except (SourceError, BuildError, StorageError, EncoderError, ModelError, LexicalError, WorkerError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # the reader (head, less) has seen enough

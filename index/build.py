@@ -1,8 +1,8 @@
 """Source files to a published generation: read, clean, cut, encode, merge, publish.
 
-Passages go to disk as they are read, and from there to shards that workers make side by side, so that memory does not grow
-with the corpus. The live generation serves on, untouched, until the new one is whole. What an interrupted build finished is
-used by the next on the same index. Every item left out is in the report, with its reason.
+Passages go to disk as they are read, and from there to shards that workers make side by side: no more text and vectors are
+in memory than a shard for each worker. The live generation serves on, untouched, until the new one is whole. What an
+interrupted build finished is used by the next on the same index. Every item left out is in the report, with its reason.
 """
 
 import datetime
@@ -59,6 +59,7 @@ from index.storage import (
     current_generation,
     file_facts,
     publish,
+    sync_all,
     workshop,
 )
 from index.tokens import mean_token
@@ -116,7 +117,8 @@ def build_index(
 ) -> Report:
     """Build a generation of the passages among the items, publish it in ``index``, and report.
 
-    ``progress`` is told the passages done and in all. With more than one worker the passages are encoded in processes.
+    ``progress`` is told the bytes of passages encoded and in all, first of all those of an interrupted build. With more than
+    one worker the passages are encoded in processes.
     """
     begun = time.monotonic()
     with workshop(index, source.identity) as work:
@@ -170,6 +172,7 @@ def _put_encoder(source: EncoderSource, folder: Path) -> None:
     if not folder.is_dir():
         unfinished = folder.with_name(f".{folder.name}")
         source.put(unfinished)
+        sync_all(unfinished)
         unfinished.rename(folder)
 
 
@@ -201,6 +204,7 @@ def _make(left: Sequence[ShardTask], tasks: Sequence[ShardTask], crew: Crew, pro
     """Make the shards that are left, and tell the bytes done and in all."""
     total = sum(task.end - task.begin for task in tasks)
     done = total - sum(task.end - task.begin for task in left)
+    progress(done, total)
     for task, _ in crew.run(make_shard, left):
         done += task.end - task.begin
         progress(done, total)

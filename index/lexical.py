@@ -31,6 +31,7 @@ STEMMER = "english"
 STEMS, STARTS, HOLDERS, IMPACTS, CEILINGS, CHUNK_COUNT = (
     f"{name}.npy" for name in ("stems", "starts", "holders", "impacts", "ceilings", "chunks")
 )
+LEXICAL_FILES = (STEMS, STARTS, HOLDERS, IMPACTS, CEILINGS, CHUNK_COUNT)
 # Postings up to which a list is simply added: less than looking whether it may be passed over.
 SHORT_LIST = 4096
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
@@ -96,6 +97,20 @@ class LexicalArm:
         number = self._number(self._stemmer.stemWord(word.casefold().replace("’", "'")))
         held = 0 if number is None else int(self._starts[number + 1] - self._starts[number])
         return math.log(1 + (self.count - held + 0.5) / (held + 0.5))
+
+    def damaged_tables(self) -> list[str]:
+        """Return what is wrong with the postings; an empty list when every one of them leads to a chunk, in order."""
+        inner = np.ones(len(self._holders), bool)
+        inner[self._starts[:-1][self._starts[:-1] < len(inner)].astype(np.int64)] = False  # where a list begins anew
+        ascending = np.diff(self._holders.astype(np.int64), prepend=-1)[inner] > 0
+        facts = (
+            (STEMS, bool(np.all(self._stems[:-1] < self._stems[1:]))),
+            (STARTS, int(self._starts[0]) == 0 and bool(np.all(self._starts[:-1] < self._starts[1:]))),
+            (HOLDERS, bool(np.all(ascending)) and (not len(inner) or int(self._holders.max()) < self.count)),
+            (IMPACTS, len(self._impacts) == len(inner) and bool(np.all(self._impacts > 0))),
+            (CEILINGS, len(self._ceilings) == len(self._stems)),
+        )
+        return [f"lexical/{name} does not hold postings in order, each of a chunk" for name, holds in facts if not holds]
 
     def _number(self, stem: str) -> int | None:
         key = np.uint64(stem_hash(stem))

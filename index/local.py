@@ -17,7 +17,7 @@ from corpus.passage import Chunk, Passage
 from index.dense import VECTORS, DenseArm, DenseError
 from index.encoder import MODEL_FILES, SPEC_FILE, Encoder, EncoderError, Precision, comparable, open_encoder, unit_rows
 from index.fusion import HYBRID, Floats, Weights, fuse, rank_again, squash
-from index.lexical import HOLDERS, IMPACTS, STEMS, LexicalArm, LexicalError
+from index.lexical import LEXICAL_FILES, LexicalArm, LexicalError
 from index.passages import CHUNKS, DOCUMENTS, IDS, OFFSETS, PASSAGES, SENTENCES, PassageStore, indexed_text
 from index.question_vectors import QuestionVectors
 from index.ranking import NO_SCORES, Hit, Query, Ranking, Sentence
@@ -32,13 +32,13 @@ from index.storage import (
     current_generation,
     read_manifest,
 )
-from index.tokens import BITS, TOKENS, TokenArm, TokenError
+from index.tokens import TOKEN_FILES, TOKENS, TokenArm, TokenError
 from index.vocabulary import VOCABULARY_FILES, VocabularyError, open_english, open_vocabulary
 from index.wording import Reworder, Wording
 
 # Files without which a generation cannot be what its manifest says.
 TEXTS = (PASSAGES, OFFSETS, IDS, DOCUMENTS, CHUNKS, SENTENCES, *VOCABULARY_FILES)
-ARMS = (VECTORS, CODES, SCALES, f"{TOKENS}/{BITS}", f"{LEXICAL}/{STEMS}", f"{LEXICAL}/{HOLDERS}", f"{LEXICAL}/{IMPACTS}")
+ARMS = (VECTORS, CODES, SCALES, *(f"{TOKENS}/{name}" for name in TOKEN_FILES), *(f"{LEXICAL}/{name}" for name in LEXICAL_FILES))
 SERVED = (*TEXTS, *ARMS, CALIBRATION, f"{ENCODER}/{SPEC_FILE}")
 # Chunks each arm puts forward; the fused ranking is of their union.
 CANDIDATES = 200

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from index.dense import VECTORS
 from index.passages import CHUNK_ROW, CHUNKS, SENTENCES
 from index.postings import Postings, PostingsWriter
 from index.sentence_vectors import CODES, SCALES
-from index.storage import LEXICAL
+from index.storage import LEXICAL, StorageError
 from index.tokens import BITS, CHUNK_TOKEN_STARTS, MEAN, SENTENCE_TOKENS, TOKENS
 from index.vocabulary import write_counts
 
@@ -118,8 +119,15 @@ def _append_all(
 
 def _read(shards: Sequence[Path], names: Sequence[str]) -> Iterator[Shard]:
     for path in shards:
-        with np.load(path) as held:
-            yield {name: held[name] for name in names}
+        try:
+            with np.load(path) as held:
+                found = {name: held[name] for name in names}
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
+            path.unlink(missing_ok=True)
+            raise StorageError(
+                f"the shard {path.name} is damaged and was removed; build again, the next build makes it anew"
+            ) from error
+        yield found
 
 
 def _postings(shard: Shard) -> Postings:

@@ -17,6 +17,9 @@ import Stemmer
 
 from index.lexical import CEILINGS, CHUNK_COUNT, HOLDERS, IMPACTS, K1, STARTS, STEMMER, STEMS, B, LexicalError, stem_hash, words
 
+# Shards whose stems are joined at a time: joining each by itself would sort all stems for every shard.
+TOGETHER = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Postings:
@@ -74,18 +77,26 @@ class PostingsWriter:
         self._stems = np.zeros(0, np.uint64)
         self._held = np.zeros(0, np.int64)
         self._lengths: list[npt.NDArray[np.uint32]] = []
+        self._seen: list[tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]] = []
 
     def survey(self, shard: Postings) -> None:
         """Take note of a shard's stems and the lengths of its chunks."""
-        merged = np.union1d(self._stems, shard.stems)
-        held = np.zeros(len(merged), np.int64)
-        held[np.searchsorted(merged, self._stems)] = self._held
-        held[np.searchsorted(merged, shard.stems)] += np.diff(shard.starts)
-        self._stems, self._held = merged, held
         self._lengths.append(shard.lengths)
+        self._seen.append((shard.stems, np.diff(shard.starts)))
+        if len(self._seen) >= TOGETHER:
+            self._join()
+
+    def _join(self) -> None:
+        """Add up the chunks that hold each stem over the shards surveyed since the last time."""
+        stems = np.concatenate([self._stems, *(own for own, _ in self._seen)])
+        counts = np.concatenate([self._held, *(own for _, own in self._seen)])
+        self._stems, place = np.unique(stems, return_inverse=True)
+        self._held = np.bincount(place, counts, len(self._stems)).astype(np.int64)
+        self._seen = []
 
     def write(self, shards: Iterable[Postings]) -> None:
         """Write every shard's postings with their scores."""
+        self._join()
         lengths = np.concatenate([*self._lengths, np.zeros(0, np.uint32)])
         starts = np.concatenate([[0], np.cumsum(self._held)])
         holders = _open(self._folder / HOLDERS, np.uint32, int(starts[-1]))

@@ -156,8 +156,7 @@ def _writing(index: Path) -> Iterator[None]:
 def publish(index: Path, *, folder: Path, manifest: Manifest) -> Path:
     """Sync a finished folder, give it its name, point the index at it, and drop all but it and the one before."""
     (folder / MANIFEST).write_text(json.dumps(manifest.record(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    for path in (*folder.rglob("*"), folder):
-        _sync(path)
+    sync_all(folder)
     target = index / GENERATIONS / manifest.generation
     folder.rename(target)
     _sync(target.parent)
@@ -195,6 +194,12 @@ def _swap_pointer(index: Path, *, current: str, previous: str | None) -> None:
     _sync(temporary)
     temporary.replace(index / POINTER)
     _sync(index)
+
+
+def sync_all(folder: Path) -> None:
+    """Have a folder and everything in it written to the disk."""
+    for path in (*folder.rglob("*"), folder):
+        _sync(path)
 
 
 def _sync(path: Path) -> None:

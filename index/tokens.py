@@ -22,6 +22,7 @@ from index.sentence_vectors import Ids, greatest, numbers
 
 TOKENS = "tokens"
 BITS, MEAN, SENTENCE_TOKENS, CHUNK_TOKEN_STARTS = "bits.npy", "mean.npy", "sentence_starts.npy", "chunk_starts.npy"
+TOKEN_FILES = (BITS, MEAN, SENTENCE_TOKENS, CHUNK_TOKEN_STARTS)
 # The cosine between a vector and the signs of one like it is sqrt(2 / pi) of the cosine of the two, for Gaussian components.
 SIGN_SCALE = float(np.sqrt(np.pi / 2))
 # Tokens unpacked at a time: 256 of 384 components stay in the processor's cache, in half the time of all at once.
@@ -71,6 +72,15 @@ class TokenArm:
     def tokens(self) -> int:
         """The number of content tokens over all chunks; 0 where the model gives no token vectors."""
         return len(self._bits)
+
+    def damaged_tables(self) -> list[str]:
+        """Return what is wrong with the tables; an empty list when chunks and sentences lead to all tokens in order."""
+        chunks, sentences = self._chunk_starts.astype(np.int64), self._sentence_starts.astype(np.int64)
+        facts = (
+            (CHUNK_TOKEN_STARTS, int(chunks[0]) == 0 and int(chunks[-1]) == self.tokens and bool(np.all(np.diff(chunks) >= 0))),
+            (SENTENCE_TOKENS, bool(np.all(np.diff(sentences) >= 0)) and bool(np.all(sentences <= self.tokens))),
+        )
+        return [f"tokens/{name} does not lead to every token in order" for name, holds in facts if not holds]
 
     def read_query(self, text: str, tokens: TokenVectors, weigh: Callable[[str], float]) -> QueryWords:
         """Return the question's distinct content words; ``weigh`` gives their weights, which are scaled to add up to 1."""

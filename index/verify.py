@@ -27,7 +27,7 @@ def verify_index(path: Path) -> list[str]:
 
 def check_texts(index: LocalIndex) -> list[str]:
     """Return what is wrong with an open index's passages, offsets, vocabulary and counts."""
-    found = check_passages(index.folder)
+    found = check_passages(index.folder) + index.lexical.damaged_tables() + index.tokens.damaged_tables()
     return found or [*identity_problems(index), *check_vocabulary(index.indexed_texts(), index.folder)]
 
 

@@ -1,7 +1,8 @@
 """The red-flag rules as values: reads red_flags.toml, checks it, and refuses it in words when something is amiss.
 
 Concepts are lists of phrases; a family is a card and the combinations of concepts that show it. Nothing here reads a
-message; see triage.py. Filing the phrases takes long, so it is done beforehand, into red_flags.json, after each change:
+message; see triage.py. Filing the phrases takes half a second, so it is done once after a change, into red_flags.json, by the
+first process that needs them or beforehand:
 
     python -m qa.flags
 """
@@ -9,10 +10,12 @@ message; see triage.py. Filing the phrases takes long, so it is done beforehand,
 import gc
 import hashlib
 import json
+import os
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -75,10 +78,14 @@ def load_rules() -> Rules:
     """Return the rules that ship with this package, read once; the garbage collector is kept from walking through them.
 
     They are taken as filed where they were filed from the very file and code that are here, and otherwise filed anew, which
-    takes long and gives the same.
+    takes half a second and gives the same; the next process finds them filed, where this package's folder may be written to.
     """
     filed = filed_rules(FILED_RULES)
-    rules = read_rules(RULES_FILE) if filed is None else _rules(filed)
+    if filed is None:
+        filed = file_rules(_read(RULES_FILE))
+        with suppress(OSError):
+            write_filed_rules(FILED_RULES)
+    rules = _rules(filed)
     gc.freeze()
     return rules
 
@@ -97,7 +104,9 @@ def write_filed_rules(path: Path) -> None:
     """File the rules that ship with this package, so that no process that reads them has to."""
     filed = {"made_from": _made_from(), **file_rules(_read(RULES_FILE))}
     text = json.dumps(filed, ensure_ascii=False, separators=(",", ":")) + "\n"
-    path.write_text(text, encoding="utf-8", newline="\n")
+    unfinished = path.with_name(f".{path.name}-{os.getpid()}")
+    unfinished.write_text(text, encoding="utf-8", newline="\n")
+    unfinished.replace(path)
 
 
 def filed_rules(path: Path) -> Mapping[str, Any] | None:

@@ -80,6 +80,11 @@ def resealed(generation: Path, copy: Path, damage: Callable[[Path], object], **m
 
 ID = "does not say what its id was made from"
 DAMAGES = {
+    "a chunk's tokens": (moved("tokens/chunk_starts.npy", -1, 0, 5), "tokens/chunk_starts.npy does not lead"),
+    "a sentence's tokens": (moved("tokens/sentence_starts.npy", 0, 0, 10**6), "tokens/sentence_starts.npy does not lead"),
+    "a posting's chunk": (moved("lexical/holders.npy", 0, 0, 10**6), "lexical/holders.npy does not hold postings"),
+    "where postings begin": (moved("lexical/starts.npy", 0, 0, 1), "lexical/starts.npy does not hold postings"),
+    "a document": (moved("documents.npy", 0, 0, 7), "counted as parts of other documents"),
     "a letter of a passage": (replaced("passages.jsonl", b"sore hip after", b"sore lip after"), ID),
     "a typo corrected": (replaced("passages.jsonl", b"in teh", b"in the"), ID),
     "a title": (replaced("passages.jsonl", b'"title":"Hip care"', b'"title":"Hip cure"'), ID),

@@ -104,7 +104,11 @@ async def _run(server: uvicorn.Server, engine: Engine, listener: socket.socket, 
 
 
 class _Workers:
-    """The processes at work; one that crashed is replaced, one that cannot load the index ends them all."""
+    """The processes at work: one that crashed is replaced; one of the first that cannot load the index ends them all.
+
+    A replacement that cannot load it (its generation was removed by two later builds, memory is short) is tried again and
+    again, while the others serve on.
+    """
 
     def __init__(self, config: uvicorn.Config, listener: socket.socket, count: int) -> None:
         self._config = config
@@ -119,6 +123,7 @@ class _Workers:
         self._parent = os.getpid()
         self._ready = mmap(-1, count)
         self._pids: dict[int, int] = {}
+        self._late: set[int] = set()
 
     def run(self) -> int:
         """Keep them at work until told to stop; return the exit code."""
@@ -135,10 +140,11 @@ class _Workers:
         while signal.sigwait(_SIGNALS) == signal.SIGCHLD:
             ended = _reap(set(self._pids))
             places = {pid: self._pids.pop(pid) for pid in ended}
-            if FAILED in ended.values():
+            if any(code == FAILED and pid not in self._late for pid, code in ended.items()):
                 print("error: a worker could not load the index; the reason stands above. All stop.", file=sys.stderr)
                 return FAILED
             for pid, code in ended.items():
+                self._ready[places[pid]] = 0
                 print(f"worker {pid} ended with code {code}; another takes its place", file=sys.stderr)
                 time.sleep(PAUSE_S)
                 self._fork(places[pid], late=True)
@@ -150,6 +156,8 @@ class _Workers:
             raise RuntimeError("workers are forked before any thread is started")
         if pid := os.fork():
             self._pids[pid] = place
+            if late:
+                self._late.add(pid)
             return
         code = os.EX_SOFTWARE
         try:
