@@ -120,7 +120,7 @@ def _append_all(
 def _read(shards: Sequence[Path], names: Sequence[str]) -> Iterator[Shard]:
     for path in shards:
         try:
-            with np.load(path) as held:
+            with path.open("rb") as stream, np.load(stream) as held:
                 found = {name: held[name] for name in names}
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             path.unlink(missing_ok=True)

@@ -213,7 +213,7 @@ def test_a_damaged_shard_is_removed_and_made_anew(tmp_path: Path) -> None:
         build_index(passages, tmp_path / "index", put_word_encoder, stop)
     damaged = min(shards.glob("*.npz"))
     damaged.write_bytes(damaged.read_bytes()[:1000])
-    with pytest.raises(StorageError, match=f"the shard {damaged.name} was damaged and is removed; build again"):
+    with pytest.raises(StorageError, match=f"the shard {damaged.name} is damaged and was removed; build again"):
         build_index(passages, tmp_path / "index", put_word_encoder)
     report = build_index(passages, tmp_path / "index", put_word_encoder)
     assert report.resumed == report.shards - 1
