@@ -46,6 +46,8 @@ class Size:
     questions: int = QUESTIONS
 
 
+# Data sets, in folders beside MedQuAD's, whose retrieval is compared with float32's, and the split that is judged.
+QUALITY = {"seed": "test", "scifact": "train"}
 # Chunks of the indexes that the scale table compares.
 SCALES = (1000, 10_000, 100_000, 1_000_000)
 QUICK = Size("quick", 2, 3, 2, (1, 16, 200), 3)
@@ -141,7 +143,7 @@ def memory(bench: Bench) -> Any:
     """Return the memory of the servers: citewell's over the starter corpus with one process and with three, and plain's."""
     index, folder = bench.index("starter"), bench.work / "memory"
     command = [sys.executable, "-m", "index", "build", str(STARTER), "--out", str(index)]
-    subprocess.run(command, cwd=PROJECT, check=True, capture_output=True)
+    run([*command, "--json"], bench.log("memory-build"))
     found: dict[str, Any] = {}
     for workers in (1, 3) if serving.takes_workers() else (1,):
         found[f"workers_{workers}"] = serving.memory_of(serving.own_server(index, workers), bench.others, folder)
@@ -165,13 +167,28 @@ def stages(bench: Bench) -> Any:
 def scale(bench: Bench) -> Any:
     """Return what indexes of a thousand to a million chunks cost, made of the MedQuAD questions' own answers (scale.py)."""
     if bench.medquad is None:
-        raise RunError("the scale table needs MedQuAD; name its folder with --medquad")
+        say("SKIPPED scale: it needs MedQuAD; name its folder with --medquad")
+        return None
     pool, rows = bench.work.parent / "remix", bench.work / "scale-rows"
     if not (pool / "vectors.npy").is_file():
         _run("benchmarks.remix", "pool", str(bench.medquad), "--out", str(pool))
     sizes = [str(size) for size in SCALES]
     _run("benchmarks.scale", str(pool), str(bench.medquad), "--sizes", *sizes, "--json", f"{rows}.txt")
     return {"rows": json.loads(Path(f"{rows}.txt").read_text(encoding="utf-8"))}
+
+
+def precision(bench: Bench) -> Any:
+    """Return nDCG@10 in int8 and in float32 of the data sets beside MedQuAD's folder (precision.py)."""
+    if bench.medquad is None:
+        return None
+    found = {}
+    for name, split in QUALITY.items():
+        folder = bench.medquad.parent / name
+        if (folder / "corpus.jsonl").is_file():
+            out = bench.work / f"precision-{name}.txt"
+            _run("benchmarks.precision", str(folder), "--split", split, "--json", str(out))
+            found[name] = json.loads(out.read_text(encoding="utf-8"))
+    return found or None
 
 
 def _json(module: str, *arguments: str, variables: dict[str, str] | None = None) -> Any:
@@ -195,7 +212,9 @@ PARTS: dict[str, Callable[[Bench], Any]] = {
     "memory": memory,
     "stages": stages,
     "scale": scale,
+    "precision": precision,
 }
+LONG = ("scale", "precision")
 
 
 def cores() -> int:
@@ -241,14 +260,14 @@ def prepared(options: argparse.Namespace, size: Size) -> Bench:
 def save(work: Path, part: str, found: object) -> None:
     """Write a part's raw figures, with the commit they were made at."""
     work.mkdir(parents=True, exist_ok=True)
-    record = {"commit": machine.commit(), "found": found}
+    record = {"commit": machine.commit(), "date": f"{time.strftime('%Y-%m-%d')}", "found": found}
     (work / f"{part}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return the command line's options."""
     parser = argparse.ArgumentParser(prog="benchmarks.bench", description="citewell and five other systems side by side.")
-    parser.add_argument("--full", action="store_true", help="more rounds, more kinds of load, and the scale table")
+    parser.add_argument("--full", action="store_true", help="more rounds and loads, the scale table, int8 beside float32")
     parser.add_argument("--medquad", type=Path, metavar="DIR", help="MedQuAD in BEIR layout; default: ../shared/eval/medquad")
     parser.add_argument("--only", nargs="+", choices=[*PARTS, "page"], metavar="PART", help="these parts alone")
     parser.add_argument("--work", type=Path, default=PROJECT / "build" / "bench", metavar="DIR", help="raw figures go here")
@@ -258,7 +277,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--questions", type=int, default=QUESTIONS, metavar="N")
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds of every kind")
     options = parser.parse_args(arguments)
-    options.only = options.only or [part for part in (*PARTS, "page") if options.full or part != "scale"]
+    options.only = options.only or [part for part in (*PARTS, "page") if options.full or part not in LONG]
     return options
 
 
@@ -292,6 +311,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 say(f"FAILED {part}: {error}")
                 failed = 1
             say(f"{part} took {time.monotonic() - begun:.0f} s")
+        if set(PARTS) - set(LONG) <= set(options.only):
+            save(options.work, "took", time.monotonic() - started)
     if "page" in options.only:
         write_page(options.work, options.page)
         say(f"wrote {options.page}")

@@ -18,6 +18,16 @@ PLOTS = "performance"
 WEIGHTS_MB = TOKEN_FLOP / 2 / 1e6  # one multiplication and one addition for each weight of a byte
 # What each stage is bound by, and what would bring it nearer its floor.
 CLOSERS = {
+    "triage": "a matcher in native code",
+    "wording": "a speller in native code",
+    "tokenise": "nothing: it is 2 % of a question",
+    "lexical": "one call for all words instead of a few numpy calls for each",
+    "coverage": "a kernel that multiplies bits as they are, or fewer candidates",
+    "fuse": "one pass over the scores instead of a dozen numpy calls",
+    "decide": "nothing",
+    "evidence": "only the quotes shown, in native code",
+    "rest": "fewer small values of Python: 60 hits, quotes, citations",
+    "serialise": "nothing",
     "encode": "a kernel that reaches the peak on a dozen rows; a smaller model",
     "dense": "one thread reading memory at its full rate; fewer bits a component",
     "sentences": "fewer candidates, or vectors of fewer bits",
@@ -39,6 +49,7 @@ def write_page(work: Path, page: Path) -> None:
         memory(parts),
         stages(parts),
         scale(parts),
+        precision(parts),
     ]
     plots(parts, page.parent / PLOTS)
     page.write_text("\n\n".join([*sections, AGAIN]) + "\n", encoding="utf-8")
@@ -64,7 +75,7 @@ def setting(parts: Parts, commits: Mapping[str, str]) -> str:
         f"{own['memory_gb']} GB, {own['system']}, Python {own['python']}. Load when it began: {own['load']}"
         + (" (**not idle**: all times are too long, several threads' most of all)." if own["load"] > 1 else "."),
         f"- **Run**: {size['name']}, {own['date']}, commit {' and '.join(odd)}; rounds of building {size['build_rounds']}, of "
-        f"questions {size['ask_rounds']}, of servers {size['http_rounds']}.",
+        f"questions {size['ask_rounds']}, of servers {size['http_rounds']}." + _took(parts),
         f"- **Data**: {own['passages']} passages of {own['words']:.0f} words on average and "
         f"{own['questions']} questions: {own['source']}.",
         "- **Versions**: " + "; ".join(_versions(system) for system in own["systems"] if not system["why_not"]) + ".",
@@ -74,6 +85,10 @@ def setting(parts: Parts, commits: Mapping[str, str]) -> str:
         failed = parts.get(part, {}).get("failed", {})
         lines += [f"- **Failed** ({part}): {LABELS[name]}; its words are in the raw figures." for name in failed]
     return "\n".join(lines)
+
+
+def _took(parts: Parts) -> str:
+    return f" It took {parts['took'] / 60:.1f} minutes, environments and long parts left out." if "took" in parts else ""
 
 
 def _versions(system: Mapping[str, Any]) -> str:
@@ -122,7 +137,7 @@ NOTES = (
     "- *own passage found*: the share of questions whose own passage is among the three results: all do the work. Where",
     "  its evidence is weak citewell declines to answer and quotes nothing.",
     "- *passages/s*: from the passages in memory to the saved index; *to load*: imports and the model, not counted in it.",
-    "- *MB*: the most memory resident at once.",
+    "- *MB*: the most memory resident at once in one process; citewell builds with a process for each core beside the first.",
 )
 PICTURES = (
     ("first", "Process start to first answer", "ask"),
@@ -255,6 +270,23 @@ def scale(parts: Parts) -> str:
     return f"## Scale\n\n{SCALE_TEXT}\n\n{first}\n\n{second}\n\n{pictures}"
 
 
+def precision(parts: Parts) -> str:
+    """Return the table of retrieval in int8 beside float32."""
+    found = parts.get("precision")
+    if not found:
+        return absent("int8 beside float32").replace("in this run", "in this run (`make bench FULL=1` does)")
+    rows = [
+        (f"{own['dataset']}, {own['split']}", name, *(f"{own[name][kind]:.4f}" for kind in ("int8", "float32")),
+         f"{own[name]['int8'] - own[name]['float32']:+.4f}")
+        for own in found.values()
+        for name in ("dense", "hybrid")
+    ]  # fmt: skip
+    text = "nDCG@10 with passages and questions encoded in int8, as served, and both in float32 (`benchmarks/precision.py`)."
+    return (
+        f"## int8 beside float32\n\n{text}\n\n{table(('data set, split', 'retriever', 'int8', 'float32', 'difference'), rows)}"
+    )
+
+
 BUILDING = {
     "chunks": "chunks",
     "seconds": "build, s (encoder left out)",
@@ -298,7 +330,8 @@ SCALE_PICTURES = (
 AGAIN = """## Doing it again
 
 `make bench` makes the environments (once; they need the network and some 6 GB), measures in under ten minutes and writes
-this page. `make bench FULL=1` takes more rounds, more kinds of load, and the scale table. `make bench MEDQUAD=DIR` names
+this page. `make bench FULL=1` takes more rounds, more kinds of load, the scale table up to a million chunks, and int8 beside
+float32: about an hour, and some 20 GB of disk meanwhile. `make bench MEDQUAD=DIR` names
 the folder with MedQuAD in BEIR layout; without one, and without one beside the checkout, the passages are made of the
 starter corpus. Parts can be measured again by themselves: `python -m benchmarks.bench --only http page`. Raw figures,
 every round of them, are in `build/bench`. Leave the machine alone meanwhile: with other work on it every system is

@@ -2,16 +2,20 @@
 
 from benchmarks.figures import Parts, served, summary, table
 
-CLIENTS, CROWD = 16, 200
+CLIENTS, CROWD, MILLION = 16, 200, 1_000_000
 
 
 def ratios(parts: Parts) -> str:
     """Return the table of ratios: what was wanted, what was measured, whether it was reached."""
-    rows = [*_asking_ratios(parts), *_serving_ratios(parts), *_memory_limits(parts)]
+    rows = [*_asking_ratios(parts), *_serving_ratios(parts), *_memory_limits(parts), *_scale_limits(parts), *_losses(parts)]
     if not rows:
         return ""
     head = ("figure", "citewell", "plain", "ratio", "wanted", "reached")
-    return "## Ratios\n\n*plain* is sentence-transformers and FAISS by hand, dense only.\n\n" + table(head, rows)
+    text = (
+        "*plain* is sentence-transformers and FAISS by hand, dense only; its memory is that of serving its own index of the "
+        "passages below."
+    )
+    return f"## Ratios\n\n{text}\n\n{table(head, rows)}"
 
 
 def _row(figure: str, own: float, other: float, wanted: str, reached: bool) -> tuple[object, ...]:
@@ -78,4 +82,30 @@ def _memory_limits(parts: Parts) -> list[tuple[object, ...]]:
     if "workers_3" in found:
         more = (found["workers_3"]["total_mb"] - found["workers_1"]["total_mb"]) / 2
         rows.append(("each further worker, MB", more, None, None, "at most 120 MB", more <= 120))
+    return rows
+
+
+def _scale_limits(parts: Parts) -> list[tuple[object, ...]]:
+    """Return what a million chunks are to cost and what they do, where they were measured."""
+    found = [row for row in (parts.get("scale") or {}).get("rows", ()) if row["chunks"] >= MILLION]
+    if not found:
+        return []
+    (row,) = found[:1]
+    limits = (
+        ("1,000,000 chunks: open, ms", "open_ms", "under 2,000", row["open_ms"] < 2000),
+        ("1,000,000 chunks: search stage p50, ms", "search_p50_ms", "at most 20", row["search_p50_ms"] <= 20),
+        ("1,000,000 chunks: recall@10, dense", "dense_recall_at_10", "at least 0.97", row["dense_recall_at_10"] >= 0.97),
+        ("1,000,000 chunks: recall@10, ranking", "ranking_recall_at_10", "at least 0.97", row["ranking_recall_at_10"] >= 0.97),
+        ("1,000,000 chunks: resident, MB", "resident_mb", "at most 2,500", row["resident_mb"] <= 2500),
+    )
+    return [(figure, row[name], None, None, wanted, good) for figure, name, wanted, good in limits]
+
+
+def _losses(parts: Parts) -> list[tuple[object, ...]]:
+    """Return what encoding in int8 loses in retrieval."""
+    rows: list[tuple[object, ...]] = []
+    for own in (parts.get("precision") or {}).values():
+        lost = own["hybrid"]["float32"] - own["hybrid"]["int8"]
+        figure = f"nDCG@10 lost by int8, {own['dataset']} {own['split']}, hybrid"
+        rows.append((figure, f"{lost:.4f}", None, None, "at most 0.005", lost <= 0.005))
     return rows

@@ -211,6 +211,14 @@ def raw_figures(folder: Path) -> None:
         },
         "stages": {**stages, **more, "http": {"ask_ms": 4.0, "live_ms": 0.5}},
         "scale": {"rows": [scale_row(1000, 1.5), scale_row(1_000_000, 9.25)]},
+        "precision": {
+            "seed": {
+                "dataset": "seed",
+                "split": "test",
+                "dense": {"int8": 0.9, "float32": 0.9},
+                "hybrid": {"int8": 0.91, "float32": 0.92},
+            }
+        },
     }
     for name, value in found.items():
         (folder / f"{name}.json").write_text(json.dumps({"commit": "abc", "found": value}), encoding="utf-8")
@@ -261,7 +269,7 @@ def test_a_part_not_measured_is_named(tmp_path: Path) -> None:
         (tmp_path / f"{part}.json").unlink()
     page = tmp_path / "docs" / "performance.md"
     write_page(tmp_path, page)
-    assert page.read_text(encoding="utf-8").count("Not measured") == 6
+    assert page.read_text(encoding="utf-8").count("Not measured") == 7
     assert not (tmp_path / "docs" / "performance").exists()
 
 
