@@ -112,6 +112,6 @@ def _record(item: Item) -> dict[str, str]:
 
 
 def turned(lines: Sequence[str], turn: int) -> list[str]:
-    """Return the lines beginning at another place for each turn, so that no turn repeats what the one before asked."""
+    """Return the lines beginning at another place for each turn, so that few are asked again soon."""
     start = turn * len(lines) // 8 % max(1, len(lines))
     return [*islice(lines, start, None), *islice(lines, 0, start)]

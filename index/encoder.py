@@ -6,7 +6,7 @@ themselves leave too, for late interaction (tokens.py). How to pool, normalise, 
 configuration says, recorded in an EncoderSpec. Making the files this module reads is export.py's work.
 
 The int8 graph takes one text a pass: its activations are scaled over the whole pass, so a text's vectors would otherwise
-depend on its neighbours. A build therefore gives the same vectors however it is batched or resumed.
+depend on its neighbours. A build in int8 therefore gives the same vectors however it is batched or resumed.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A list of words with their counts as one run of bytes, mapped from a file: opened without reading it, shared by processes.
+"""A list of words with their counts as one run of bytes, mapped from a file: opened without parsing it, shared by processes.
 
 The words stand in order, end to end; a table of their checksums finds a word, and arrays of their letters, and of their
 sounds' letters, find those spelt or sounding nearly like one. Which words they are, vocabulary.py says.
