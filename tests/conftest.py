@@ -1,6 +1,7 @@
 """What several tests share: the real starter index, a real running server, and the user's data where it is at hand."""
 
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -103,6 +104,11 @@ class running_server:  # noqa: N801  a context manager that reads as one
         self.process.terminate()
         self.process.wait(timeout=20)
         self._stream.close()
+
+
+def hear_ctrl_c() -> None:
+    """Have a new process hear Ctrl-C, which a shell's background jobs are born deaf to."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def free_port() -> int:

@@ -24,7 +24,7 @@ from index.storage import BUILDING, CALIBRATION, SHARDS, StorageError, current_g
 from index.verify import check_texts
 from index.wording import Wording
 from index.workers import Crew, WorkerError
-from tests.conftest import PROJECT
+from tests.conftest import PROJECT, hear_ctrl_c
 from tests.fakes import VOCABULARY, WordEncoder, open_word_encoder, put_word_encoder
 
 
@@ -232,6 +232,7 @@ def test_ctrl_c_ends_a_build_and_its_workers_quietly(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=hear_ctrl_c,
         start_new_session=True,
     )
     shards, deadline = tmp_path / "index" / "generations" / BUILDING / SHARDS, time.monotonic() + 120

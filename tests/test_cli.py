@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from index.storage import current_generation
 from index.verify import verify_index
 from index.wording import Wording
 from qa.answerer import Answerer
-from tests.conftest import PROJECT, run_command
+from tests.conftest import PROJECT, hear_ctrl_c, run_command
 
 QUESTION = "why are office workers' hip flexors so tight?"
 
@@ -130,7 +131,10 @@ def test_ctrl_c_during_a_build_leaves_the_old_index_serving(index: Path, tmp_pat
     lines = (f"Passage {i} says that a walk of {i} minutes can ease a stiff back and a sore hip. " * 6 for i in range(3000))
     (tmp_path / "big.txt").write_text("\n".join(lines))
     command = [sys.executable, "-m", "index", "build", str(tmp_path / "big.txt"), "--out", str(index)]
-    process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, cwd=PROJECT, preexec_fn=hear_ctrl_c, **pipes)
+        command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c
+    )
     deadline = time.monotonic() + 60
     while not list((index / "generations").glob(".building/shards/*.npz")) and time.monotonic() < deadline:
         time.sleep(0.02)
