@@ -133,8 +133,6 @@ def test_ctrl_c_during_a_build_leaves_the_old_index_serving(index: Path, tmp_pat
     command = [sys.executable, "-m", "index", "build", str(tmp_path / "big.txt"), "--out", str(index)]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(command, cwd=PROJECT, preexec_fn=hear_ctrl_c, **pipes)
-        command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c
-    )
     deadline = time.monotonic() + 60
     while not list((index / "generations").glob(".building/shards/*.npz")) and time.monotonic() < deadline:
         time.sleep(0.02)
