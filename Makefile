@@ -31,7 +31,7 @@ $(VENV)/.ready: constraints.txt pyproject.toml
 $(INDEX)/current.json: $(VENV)/.ready $(wildcard corpus/starter/*.md corpus/*.py corpus/readers/*.py index/*.py)
 	$(BIN)/python -m index build corpus/starter --out $(INDEX)
 
-# The phrases of the red flags as files of keys: without it every start files them anew, which takes a second.
+# The phrases of the red flags as files of keys: without it a first start files them itself, which takes half a second.
 $(FLAGS): $(VENV)/.ready qa/red_flags.toml $(wildcard qa/*.py)
 	@$(BIN)/python -m qa.flags
 

@@ -113,10 +113,6 @@ class PassageStore:
             return int(self._ids["number"][at])
         return None
 
-    def sentence_range(self, chunk: int) -> range:
-        """Return the numbers of a chunk's sentences, which are also the rows of their vectors."""
-        return range(int(self._chunks[chunk]["sentence"]), int(self._chunks[chunk + 1]["sentence"]))
-
     def sentence_ranges(self, chunks: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return the first sentence number of each chunk, and one past its last."""
         column = self._chunks["sentence"]
