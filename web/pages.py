@@ -21,8 +21,10 @@ from starlette.staticfiles import StaticFiles
 
 from corpus.passage import Passage, Span, text_sha256
 from qa.answer import Answer, Citation
-from qa.answerer import DEFAULT_TOP_K, MAX_QUESTION, Answerer, QuestionError
+from qa.answerer import DEFAULT_TOP_K, MAX_QUESTION
 from qa.policy import DISCLAIMER
+from web import asking
+from web.asking import Asked
 from web.engine import engine_of
 from web.guard import Problem
 
@@ -194,14 +196,9 @@ async def chat_answer(
     request: Request, question: Annotated[str, Form()] = "", after_alert: Annotated[bool, Form()] = False
 ) -> HTMLResponse:
     """The chat page with the answer to one question, or with the reason why there is none."""
-
-    def page(answerer: Answerer) -> HTMLResponse:
-        return _chat(question, answerer.ask(question, after_alert=after_alert))
-
+    asked = Asked(question, after_alert=after_alert)
     try:
-        return await engine_of(request).run(request, page)
-    except QuestionError as error:
-        return _chat(question, error=str(error), status=422)
+        return await asking.ask(request, asked, lambda answer: _chat(question, answer))
     except Problem as problem:
         refusal = _chat(question, error=problem.detail, status=problem.status)
         refusal.headers.update(problem.headers)

@@ -5,7 +5,7 @@ Routes that read a passage are plain functions, which FastAPI runs on a few thre
 the door; what an answer is, is qa's business.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -19,8 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from corpus.passage import Passage, Reference
 from index.storage import Manifest
 from qa.answer import Answer, Disclaimer, Found, IndexRef
-from qa.answerer import DEFAULT_TOP_K, MAX_QUESTION, MAX_TOP_K, Answerer, QuestionError
+from qa.answerer import DEFAULT_TOP_K, MAX_QUESTION, MAX_TOP_K, Answerer
 from qa.policy import DISCLAIMER
+from web import asking
+from web.asking import Asked
 from web.engine import LOADING, Engine, engine_of
 from web.guard import Guard, Problem, install_errors
 
@@ -106,11 +108,8 @@ router = APIRouter(tags=["citewell"])
 @router.post("/v1/ask", response_model=Answer, responses=_ERRORS)
 async def ask(request: Request, body: AskBody) -> Response:
     """Answer a question with verbatim quotes, or say honestly that no passage answers it."""
-
-    def answer(answerer: Answerer) -> bytes:
-        return _json(answerer.ask(body.question, body.history, top_k=body.top_k, after_alert=body.after_alert))
-
-    return await _answered(request, answer)
+    asked = Asked(body.question, tuple(body.history), body.top_k, body.after_alert)
+    return _response(await asking.ask(request, asked, _json))
 
 
 @router.post("/v1/search", response_model=SearchResult, responses=_ERRORS)
@@ -121,15 +120,7 @@ async def search(request: Request, body: SearchBody) -> Response:
         hits = answerer.search(body.question, top_k=body.top_k)
         return _json({"hits": hits, "disclaimer": DISCLAIMER, "index": answerer.reference})
 
-    return await _answered(request, find)
-
-
-async def _answered(request: Request, work: Callable[[Answerer], bytes]) -> Response:
-    """Respond with the JSON that the work gives when its turn comes."""
-    try:
-        return _response(await engine_of(request).run(request, work))
-    except QuestionError as error:
-        raise Problem(422, "Invalid request", str(error)) from error
+    return _response(await asking.run(request, find))
 
 
 def _json(value: Any) -> bytes:

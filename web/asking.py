@@ -1,0 +1,48 @@
+"""One way to ask: whatever protocol a question comes by, it takes its turn here and its answer is rendered on that thread.
+
+A protocol is a rendering of one Answer; nothing here knows routes or shapes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from fastapi import Request
+
+from qa.answer import Answer
+from qa.answerer import DEFAULT_TOP_K, Answerer, QuestionError
+from web.engine import engine_of
+from web.guard import Problem
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question as it came in: ``history`` holds the earlier questions, oldest first; ``top_k`` quotes are wanted at most."""
+
+    question: str
+    history: tuple[str, ...] = ()
+    top_k: int = DEFAULT_TOP_K
+    after_alert: bool = False
+
+
+async def ask(request: Request, asked: Asked, render: Callable[[Answer], Result]) -> Result:
+    """Return what ``render`` makes of the answer.
+
+    Raises Problem: 422 for a question that cannot be asked, and what Engine.run raises.
+    """
+
+    def work(answerer: Answerer) -> Result:
+        answer = answerer.ask(asked.question, asked.history, top_k=asked.top_k, after_alert=asked.after_alert)
+        return render(answer)
+
+    return await run(request, work)
+
+
+async def run(request: Request, work: Callable[[Answerer], Result]) -> Result:
+    """Return what the work gives when its turn comes; raise Problem 422 for a question that cannot be asked."""
+    try:
+        return await engine_of(request).run(request, work)
+    except QuestionError as error:
+        raise Problem(422, "Invalid request", str(error)) from error
