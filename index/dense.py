@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from index.encoder import Vectors, cores, unit_rows
+from index.facets import Allowed
 from index.mapped import Rows
 
 Ids = npt.NDArray[np.int64]
@@ -37,6 +38,8 @@ TRAINING, ROUNDS = 40, 10
 SEED = 1
 # Vectors added at a time, so that a build holds codes, never all float32 rows.
 SLICE = 65_536
+# Rows compared at a time where few of many chunks are allowed, so that no more than 1.5 MB of copies are held.
+COMPARED = 1024
 # The recall@10 that a build looks for, and the lists read that it begins with.
 RECALL_WANTED = 0.98
 FEWEST_LISTS_READ = 8
@@ -100,12 +103,19 @@ class DenseArm:
         """How the vectors are searched."""
         return "exact" if self._index is None else "ivf-sq8"
 
-    def search(self, query: Vectors, k: int) -> tuple[Ids, Vectors]:
-        """Return the numbers and scores of the k chunks nearest to a query of shape (dim,), best first, ties in chunk order."""
-        k = min(k, self.count)
+    def search(self, query: Vectors, k: int, allowed: Allowed | None = None) -> tuple[Ids, Vectors]:
+        """Return the numbers and scores of the k chunks nearest to a query of shape (dim,), best first, ties in chunk order.
+
+        Of ``allowed`` chunks the k nearest are found as if there were no others; None allows all.
+        """
         faiss.omp_set_num_threads(1)  # for the calling thread alone: parallel questions come from parallel calls
         index = self._index
-        ids = _nearest(self._vectors, query[None, :], k)[0] if index is None else self._candidates(index, query, k)
+        if allowed is not None:
+            k = min(k, allowed.count)
+            ids = self._allowed_candidates(index, query, k, allowed) if k > 0 else np.zeros(0, np.int64)
+        else:
+            k = min(k, self.count)
+            ids = _nearest(self._vectors, query[None, :], k)[0] if index is None else self._candidates(index, query, k)
         scores = self.scores(query, ids)
         best = np.lexsort((ids, -scores))[:k]
         return ids[best], scores[best]
@@ -125,6 +135,32 @@ class DenseArm:
             everything.nprobe = index.nlist
             found = index.search(query[None, :], wanted, params=everything)[1][0]
         return found[found >= 0]
+
+    def _allowed_candidates(self, index: faiss.IndexIVF | None, query: Vectors, k: int, allowed: Allowed) -> Ids:
+        """Return what is likely nearest among the allowed, at least k chunks, in no particular order.
+
+        An inverted file reads as many allowed codes as it would read of all, and so the more lists the fewer are allowed;
+        where these are few enough for comparing every one, that is what is done.
+        """
+        if index is None:
+            return _nearest_allowed(self._vectors, query, k, allowed)
+        if allowed.count <= EXACT_UP_TO:
+            return self._compared(query, k, np.flatnonzero(allowed.mask))
+        selector = _selector(allowed)  # held here: the parameters only point at it
+        reading = faiss.SearchParametersIVF()
+        reading.sel = selector
+        reading.nprobe = min(index.nlist, -(-index.nprobe * self.count // allowed.count))
+        wanted = min(max(k, RESCORED), allowed.count)
+        found: Ids = index.search(query[None, :], wanted, params=reading)[1][0]
+        if found[k - 1] < 0:  # the lists read hold fewer than were asked for
+            reading.nprobe = index.nlist
+            found = index.search(query[None, :], wanted, params=reading)[1][0]
+        return found[found >= 0]
+
+    def _compared(self, query: Vectors, k: int, ids: Ids) -> Ids:
+        """Return the k nearest of some chunks by comparing all, a few at a time, ties in chunk order."""
+        scores = np.concatenate([self.scores(query, ids[at : at + COMPARED]) for at in range(0, len(ids), COMPARED)])
+        return ids[np.lexsort((ids, -scores))[:k]]
 
 
 def write_dense(folder: Path, progress: Progress = lambda _, __: None, *, exact_up_to: int = EXACT_UP_TO) -> DenseFacts:
@@ -197,6 +233,20 @@ def _nearest(vectors: Vectors, queries: Vectors, k: int) -> Ids:
     """Return the k nearest rows of each query by comparing all, without copying a mapped array."""
     ids: Ids = faiss.knn(queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)[1]
     return ids
+
+
+def _nearest_allowed(vectors: Vectors, query: Vectors, k: int, allowed: Allowed) -> Ids:
+    """Return the k nearest of the allowed rows by comparing each of them, k at most their number."""
+    rows, dim = vectors.shape
+    asked = np.ascontiguousarray(query, np.float32)
+    scores, ids = np.empty(k, np.float32), np.empty(k, np.int64)
+    at = faiss.swig_ptr
+    faiss.knn_inner_product(at(asked), at(vectors), dim, 1, rows, k, at(scores), at(ids), _selector(allowed))
+    return ids
+
+
+def _selector(allowed: Allowed) -> faiss.IDSelector:
+    return faiss.IDSelectorBitmap(allowed.bits)  # type: ignore[call-arg, arg-type]  # the wheel's stubs know no arrays
 
 
 def _train(vectors: Vectors) -> faiss.IndexIVF:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import Stemmer
 
 from corpus.passage import Span
+from index.facets import Allowed
 from index.mapped import mapped
 from index.stop_words import STOP_WORDS
 
@@ -73,11 +74,14 @@ class LexicalArm:
                 found[number] = found.get(number, 0) + 1
         return LexicalQuery(np.array(list(found), np.int64), np.array(list(found.values()), np.float32))
 
-    def search(self, query: LexicalQuery, k: int) -> tuple[Ids, Scores]:
-        """Return the numbers and scores of the k best chunks with a score above zero, best first, ties in chunk order."""
+    def search(self, query: LexicalQuery, k: int, allowed: Allowed | None = None) -> tuple[Ids, Scores]:
+        """Return the numbers and scores of the k best chunks with a score above zero, best first, ties in chunk order.
+
+        Of ``allowed`` chunks the k best are found as if there were no others, scored as ever; None allows all.
+        """
         if not len(query.stems) or k < 1:
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
-        found = self._candidates(query, k)
+        found = self._candidates(query, k, allowed)
         scores = self.scores(query, found)
         order = np.lexsort((found, -scores))[:k]
         return found[order], scores[order]
@@ -121,8 +125,8 @@ class LexicalArm:
         first, last = int(self._starts[stem]), int(self._starts[stem + 1])
         return self._holders[first:last], self._impacts[first:last]
 
-    def _candidates(self, query: LexicalQuery, k: int) -> Ids:
-        """Return chunks among which the k best are, in ascending order."""
+    def _candidates(self, query: LexicalQuery, k: int, allowed: Allowed | None) -> Ids:
+        """Return chunks among which the k best of those allowed are, in ascending order."""
         ceilings = self._ceilings[query.stems] * query.counts
         order = np.argsort(-ceilings, kind="stable")
         left = np.append(np.cumsum(ceilings[order][::-1])[::-1], 0.0)
@@ -133,6 +137,9 @@ class LexicalArm:
                 likely = _may_reach(partial, k, float(left[step]))
                 if likely is not None:
                     return likely
+            if allowed is not None:
+                kept = allowed.mask[holders]
+                holders, impacts = holders[kept], impacts[kept]
             partial[holders] += impacts * query.counts[at]
         likely = _may_reach(partial, k, 0.0)
         return np.flatnonzero(partial) if likely is None else likely

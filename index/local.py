@@ -16,6 +16,7 @@ import numpy.typing as npt
 from corpus.passage import Chunk, Passage
 from index.dense import VECTORS, DenseArm, DenseError
 from index.encoder import MODEL_FILES, SPEC_FILE, Encoder, EncoderError, Precision, comparable, open_encoder, unit_rows
+from index.facets import EVERYTHING, FACETS, Allowed, Facets, Filters
 from index.fusion import HYBRID, Floats, Weights, fuse, rank_again, squash
 from index.lexical import LEXICAL_FILES, LexicalArm, LexicalError
 from index.passages import CHUNKS, DOCUMENTS, IDS, OFFSETS, PASSAGES, SENTENCES, PassageStore, indexed_text
@@ -37,7 +38,7 @@ from index.vocabulary import VOCABULARY_FILES, VocabularyError, open_english, op
 from index.wording import Reworder, Wording
 
 # Files without which a generation cannot be what its manifest says.
-TEXTS = (PASSAGES, OFFSETS, IDS, DOCUMENTS, CHUNKS, SENTENCES, *VOCABULARY_FILES)
+TEXTS = (PASSAGES, OFFSETS, IDS, DOCUMENTS, FACETS, CHUNKS, SENTENCES, *VOCABULARY_FILES)
 ARMS = (VECTORS, CODES, SCALES, *(f"{TOKENS}/{name}" for name in TOKEN_FILES), *(f"{LEXICAL}/{name}" for name in LEXICAL_FILES))
 SERVED = (*TEXTS, *ARMS, CALIBRATION, f"{ENCODER}/{SPEC_FILE}")
 # Chunks each arm puts forward; the fused ranking is of their union.
@@ -73,6 +74,7 @@ class LocalIndex:
             self.tokens = TokenArm(folder / TOKENS)
             self.sentence_arm = SentenceArm(folder)
             self._store = PassageStore(folder)
+            self.facets = Facets(folder, self._store.passage_numbers)
             self._reworder = Reworder(open_vocabulary(folder), open_english(folder))
         except (DenseError, LexicalError, TokenError, VocabularyError, OSError, EOFError, ValueError) as error:
             raise StorageError(f"the index in {folder} cannot be opened: {error}") from error
@@ -95,6 +97,7 @@ class LocalIndex:
         counts = self.manifest.counts
         facts = (
             ("passages", self._store.passages, counts.get("passages")),
+            ("passages with facets", len(self.facets), counts.get("passages")),
             ("chunks", self._store.chunks, counts.get("chunks")),
             ("chunk vectors", self.dense.count, counts.get("chunks")),
             ("BM25 documents", self.lexical.count, counts.get("chunks")),
@@ -165,10 +168,14 @@ class LocalIndex:
         """Say whether any word of the question is known to the corpus, to English or to one of the lists."""
         return self._reworder.understands(unicodedata.normalize("NFKC", question))
 
-    def search(self, wording: Wording, k: int, *, weights: Weights = HYBRID) -> Ranking:
-        """Return the k best chunks for a question, best first, ties in chunk order."""
+    def search(self, wording: Wording, k: int, *, weights: Weights = HYBRID, filters: Filters = EVERYTHING) -> Ranking:
+        """Return the k best chunks for a question, best first, ties in chunk order.
+
+        With ``filters`` they are the k best of the passages allowed, ranked among themselves; how rare a word is stays the
+        corpus's.
+        """
         query = self._query(wording, weights)
-        found = self._candidates(query, weights)
+        found = self._candidates(query, weights, self.facets.allowed(filters))
         first = fuse(weights, chunk=found.similarity, sentence=found.sentence, lexical=found.lexical)
         pool = np.lexsort((found.chunks, -first))[:POOL] if query.words else NONE
         coverage = NO_SCORES
@@ -224,10 +231,10 @@ class LocalIndex:
             words = self.tokens.read_query(searched, encoded.tokens, self.lexical.rarity)
         return Query(vector, searched, self.lexical.read(searched), words)
 
-    def _candidates(self, query: Query, weights: Weights) -> _Candidates:
+    def _candidates(self, query: Query, weights: Weights, allowed: Allowed | None) -> _Candidates:
         wants_dense = weights.chunk > 0 or weights.sentence > 0
-        near = self.dense.search(query.vector, CANDIDATES)[0] if wants_dense else NONE
-        matched = self.lexical.search(query.lexical, CANDIDATES)[0] if weights.lexical > 0 else NONE
+        near = self.dense.search(query.vector, CANDIDATES, allowed)[0] if wants_dense else NONE
+        matched = self.lexical.search(query.lexical, CANDIDATES, allowed)[0] if weights.lexical > 0 else NONE
         chunks = np.union1d(near, matched)
         return _Candidates(
             chunks=chunks,

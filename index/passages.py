@@ -16,6 +16,7 @@ import numpy.typing as npt
 import orjson
 
 from corpus.passage import Chunk, Passage, Reference, Span, passage_id, trimmed
+from index.facets import FacetWriter
 from index.mapped import mapped
 
 PASSAGES = "passages.jsonl"
@@ -118,6 +119,12 @@ class PassageStore:
         column = self._chunks["sentence"]
         return column[chunks].astype(np.int64), column[chunks + 1].astype(np.int64)
 
+    @property
+    def passage_numbers(self) -> npt.NDArray[np.uint32]:
+        """The number of each chunk's passage, shape (chunks,)."""
+        numbers: npt.NDArray[np.uint32] = self._chunks["passage"][:-1]
+        return numbers
+
     def sibling_range(self, chunk: int) -> range:
         """Return the numbers of the chunks of a chunk's passage."""
         return self.chunks_of(int(self._chunks[chunk]["passage"]))
@@ -154,7 +161,7 @@ def parse_passage(line: bytes) -> Passage:
 
 
 class PassageWriter:
-    """Writes passages as they come: their lines, where each begins, which document each is of, and where to find an id.
+    """Writes passages as they come: their lines, where each begins, which document each is of, facets, and where to find an id.
 
     Of each passage it keeps 36 bytes, and of each document a 16-byte digest.
     """
@@ -164,6 +171,7 @@ class PassageWriter:
         self._stream = (folder / PASSAGES).open("wb")
         self._offsets = array("Q", [0])
         self._documents = array("I")
+        self._facets = FacetWriter(folder)
         self._numbers: dict[bytes, int] = {}
         self._ids = bytearray()
         self._digest = hashlib.sha256()
@@ -189,12 +197,14 @@ class PassageWriter:
         self._offsets.append(self._offsets[-1] + len(line))
         key = hashlib.blake2b(f"{passage.source}\0{passage.document}".encode(), digest_size=16).digest()
         self._documents.append(self._numbers.setdefault(key, len(self._numbers)))
+        self._facets.add(passage)
         self._digest.update((b"\n" if self._ids else b"") + passage.id.encode("ascii"))
         self._ids += passage.id.encode("ascii")
 
     def close(self) -> npt.NDArray[np.uint64]:
         """Write the tables and return where each line begins and the last ends, shape (passages + 1,)."""
         self._stream.close()
+        self._facets.close()
         offsets = np.array(self._offsets, "<u8")
         np.save(self._folder / OFFSETS, offsets)
         np.save(self._folder / DOCUMENTS, np.array(self._documents, "<u4"))

@@ -66,10 +66,20 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """What a search gave: the query as it was searched for, and the hits, best first."""
+    """What a search gave: the query as it was searched for, and the hits, best first.
+
+    ``everywhere`` holds what the same search gives without filters, where it had any: what is usual for a question is asked
+    of the whole corpus, as its calibration was.
+    """
 
     query: Query
     hits: tuple[Hit, ...]
+    everywhere: tuple[Hit, ...] | None = None
+
+    @property
+    def unfiltered(self) -> tuple[Hit, ...]:
+        """The hits without filters, best first."""
+        return self.hits if self.everywhere is None else self.everywhere
 
     @property
     def nearest(self) -> float:
@@ -77,9 +87,15 @@ class Ranking:
         return max((hit.similarity for hit in self.hits), default=0.0)
 
     @property
+    def nearest_anywhere(self) -> float:
+        """The greatest similarity of any unfiltered hit, 0 without hits."""
+        return max((hit.similarity for hit in self.unfiltered), default=0.0)
+
+    @property
     def background(self) -> float:
-        """The mean similarity of the hits from BACKGROUND on, or of the last half of fewer: what any hit would reach."""
-        part = self.hits[BACKGROUND.start : BACKGROUND.stop] or self.hits[len(self.hits) // 2 :]
+        """The mean similarity of the unfiltered hits from BACKGROUND on, or of the last half of fewer: what any hit reaches."""
+        hits = self.unfiltered
+        part = hits[BACKGROUND.start : BACKGROUND.stop] or hits[len(hits) // 2 :]
         return sum(hit.similarity for hit in part) / len(part) if part else 0.0
 
     def without(self, document: int) -> "Ranking":

@@ -15,7 +15,8 @@ def verify_index(path: Path) -> list[str]:
     """Return what is wrong with the live generation of an index; an empty list when everything in it is proved.
 
     Proved is: every file is the manifest's; every passage says what its id was made from; chunks, quotes and sentences are
-    ranges of the passages that lose no word; the vocabulary holds the corpus's words and no other; the counts are right.
+    ranges of the passages that lose no word; documents and facets are what the passages say; the vocabulary holds the
+    corpus's words and no other; the counts are right.
     """
     folder = current_generation(path)
     manifest = read_manifest(folder)
@@ -32,14 +33,17 @@ def check_texts(index: LocalIndex) -> list[str]:
 
 
 def identity_problems(index: LocalIndex) -> list[str]:
-    """Return where the manifest or the table of documents says something else of the corpus than the passages do."""
+    """Return where the manifest, the documents or the facets say something else of the corpus than the passages do."""
     documents: dict[tuple[str, str], int] = {}
-    ids, wrong = [], 0
+    ids, wrong, astray = [], 0, 0
     for number in range(index.passages):
         passage = index.passage_at(number)
         wrong += documents.setdefault((passage.source, passage.document), len(documents)) != index.document_of(number)
+        astray += not index.facets.holds(number, passage)
         ids.append(passage.id)
     found = [f"{wrong} passages are counted as parts of other documents than theirs"] if wrong else []
+    if astray:
+        found.append(f"{astray} passages would be filtered by another publisher, document or language than theirs")
     if corpus_digest(ids) != index.manifest.corpus_digest:
         found.append("the manifest's corpus digest is not that of the passages")
     expected = index.manifest.counts.get("documents")

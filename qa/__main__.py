@@ -13,6 +13,7 @@ from index.environment import prepare_libraries
 if __name__ == "__main__":
     prepare_libraries()  # before anything below is imported
 
+from index.facets import FIELDS, Filters
 from index.local import LocalIndex
 from index.storage import StorageError
 from qa.answer import Alert, Answer, Quote
@@ -30,7 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.index is None:
             ensure_starter_index()
         answerer = Answerer(LocalIndex.open(options.index or STARTER_INDEX), accepted_wrong=options.accepted_wrong)
-        answer = answerer.ask(options.question, options.history, top_k=options.top_k, after_alert=options.after_alert)
+        answer = answerer.ask(
+            options.question,
+            options.history,
+            top_k=options.top_k,
+            after_alert=options.after_alert,
+            filters=filters_from(options.filter),
+        )
     except (StorageError, QuestionError, PolicyError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -55,8 +62,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--history", action="append", default=[], metavar="QUESTION", help="an earlier question, oldest first")
     parser.add_argument("--after-alert", action="store_true", help="show quotes after an emergency card as well")
+    parser.add_argument(
+        "--filter",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help=f"quote only such passages; several values of a field: any of them; fields: {', '.join(FIELDS)}",
+    )
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     return parser
+
+
+def filters_from(pairs: Sequence[str]) -> Filters:
+    """Return the filters of arguments FIELD=VALUE; raise QuestionError for one that is none."""
+    found: dict[str, tuple[str, ...]] = {}
+    for pair in pairs:
+        name, sign, value = pair.partition("=")
+        if not sign or name not in FIELDS:
+            raise QuestionError(f"--filter takes FIELD=VALUE; the fields are {', '.join(FIELDS)}.")
+        found[name] = (*found.get(name, ()), value)
+    return Filters(**found)
 
 
 def render(answer: Answer, *, bold: bool) -> str:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from corpus.passage import Passage
 from corpus.text import has_lone_surrogates
 from index.confidence import Calibration
+from index.facets import EVERYTHING, Filters
 from index.local import LocalIndex
 from index.ranking import Ranking
 from index.storage import StorageError
@@ -26,6 +27,7 @@ from qa.triage import triage
 
 MAX_QUESTION = 2000
 MAX_TOP_K = 20
+MAX_FILTER_VALUES = 20
 DEFAULT_TOP_K = 3
 # Hits looked at for each quote asked for: enough that repeats can be passed over.
 HITS_PER_QUOTE = 4
@@ -53,21 +55,29 @@ class Answerer:
         self._reference = IndexRef(manifest.generation, str(manifest.encoder["name"]), index.passages)
 
     def ask(
-        self, question: str, history: Sequence[str] = (), *, top_k: int = DEFAULT_TOP_K, after_alert: bool = False
+        self,
+        question: str,
+        history: Sequence[str] = (),
+        *,
+        top_k: int = DEFAULT_TOP_K,
+        after_alert: bool = False,
+        filters: Filters = EVERYTHING,
     ) -> Answer:
         """Return the answer to a question of 1 to 2,000 characters; raise QuestionError for any other.
 
         ``history`` holds the earlier questions, oldest first. An emergency or crisis gives its card alone unless
-        ``after_alert`` says that the reader has seen it.
+        ``after_alert`` says that the reader has seen it. Quotes, suggestions and topics are of the passages that ``filters``
+        allow; triage and the reading of follow-ups don't depend on them.
         """
         begun = time.perf_counter()
         check_question(question)
         check_history(history)
         check_top_k(top_k)
+        check_filters(filters)
         alert = triage(question)
         answer = self._blank(alert)
         if alert is None or alert.level == "urgent" or after_alert:
-            answer = self._found(answer, question, *self._search(question, history, top_k), top_k=top_k)
+            answer = self._found(answer, question, *self._search(question, history, top_k, filters=filters), top_k=top_k)
         return replace(answer, took_ms=round((time.perf_counter() - begun) * 1000, 2))
 
     def _found(self, blank: Answer, question: str, wording: Wording, ranking: Ranking, *, top_k: int) -> Answer:
@@ -90,8 +100,11 @@ class Answerer:
         reason, topics = decision.reason, topics_from(near)
         return replace(filled, status="abstained", reason=reason, message=message, advice=advice, topics=topics)
 
-    def _search(self, question: str, history: Sequence[str], top_k: int) -> tuple[Wording, Ranking]:
-        """Resolve a follow-up, put its wording right, and search; a text is searched once however often it is weighed."""
+    def _search(self, question: str, history: Sequence[str], top_k: int, *, filters: Filters) -> tuple[Wording, Ranking]:
+        """Resolve a follow-up, put its wording right, and search; a text is searched once however often it is weighed.
+
+        With filters the same is then searched for among the passages allowed.
+        """
         depth = max(JUDGED_HITS, top_k * HITS_PER_QUOTE)
         searched: dict[str, tuple[Wording, Ranking]] = {}
 
@@ -105,13 +118,17 @@ class Answerer:
             hits = search(text)[1].hits
             return hits[0].similarity if hits else 0.0
 
-        return search(resolve(question, history, similarity).text if history else question)
+        wording, ranking = search(resolve(question, history, similarity).text if history else question)
+        if filters.given:
+            ranking = replace(self.index.search(wording, depth, filters=filters), everywhere=ranking.hits)
+        return wording, ranking
 
-    def search(self, question: str, *, top_k: int = 10) -> tuple[Found, ...]:
-        """Return the best passages for a question with how they were found, without triage and without judgment."""
+    def search(self, question: str, *, top_k: int = 10, filters: Filters = EVERYTHING) -> tuple[Found, ...]:
+        """Return the best passages allowed for a question with how they were found, without triage and without judgment."""
         check_question(question)
         check_top_k(top_k)
-        ranking = self.index.search(self.index.reword(question), top_k * HITS_PER_QUOTE)
+        check_filters(filters)
+        ranking = self.index.search(self.index.reword(question), top_k * HITS_PER_QUOTE, filters=filters)
         pairs = quotes_from(self.index, ranking, top_k)
         return tuple(
             Found(quote, hit.dense_rank, hit.lexical_rank, round(hit.similarity, 4), round(hit.lexical, 4))
@@ -173,3 +190,12 @@ def check_top_k(top_k: int) -> None:
     """Raise QuestionError unless between 1 and 20 quotes are asked for."""
     if not 1 <= top_k <= MAX_TOP_K:
         raise QuestionError(f"The number of quotes (top_k) is {top_k}; it must be 1 to {MAX_TOP_K}.")
+
+
+def check_filters(filters: Filters) -> None:
+    """Raise QuestionError where a filter names more than 20 values of one field, or what is no text."""
+    for name, values in filters.given.items():
+        if len(values) > MAX_FILTER_VALUES:
+            raise QuestionError(f"The filter names {len(values)} values of {name}; at most {MAX_FILTER_VALUES} are read.")
+        if any(has_lone_surrogates(value) for value in values):
+            raise QuestionError(f"A filter's {name} holds characters that are not valid text (lone surrogates).")

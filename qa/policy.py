@@ -68,13 +68,17 @@ class Policy:
         object.__setattr__(self, "related_from", self.calibration.unrelated_below(UNRELATED_SHARE))
 
     def decide(self, ranking: Ranking, *, understood: bool) -> Decision:
-        """Decide from what was found: the first hit is judged; ``understood`` says that a word of the question is known."""
-        if not ranking.hits:
+        """Decide from what was found: the first hit is judged; ``understood`` says that a word of the question is known.
+
+        Filters leave a question's subject what it is: off topic is what is unlike anything in the whole corpus.
+        """
+        if not ranking.unfiltered:
             return Decision(0.0, "off_topic" if understood else "unclear")
+        reason: Reason = "off_topic" if ranking.nearest_anywhere < self.related_from else "not_covered"
+        if not understood:
+            reason = "unclear"
+        if not ranking.hits:
+            return Decision(0.0, reason)
         found = strength(ranking, ranking.hits[0])
         confidence = round(self.calibration.confidence(found), 4)
-        if found >= self.threshold:
-            return Decision(confidence, None)
-        if not understood:
-            return Decision(confidence, "unclear")
-        return Decision(confidence, "off_topic" if ranking.nearest < self.related_from else "not_covered")
+        return Decision(confidence, None if found >= self.threshold else reason)

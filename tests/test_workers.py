@@ -22,6 +22,7 @@ import uvicorn
 from index.dense import VECTORS
 from index.encoder import cores
 from index.environment import LIBRARIES, prepare_libraries
+from index.facets import EVERYTHING, Filters
 from index.local import LocalIndex
 from index.storage import MANIFEST, current_generation
 from qa.answer import Answer
@@ -141,10 +142,18 @@ class Gated(Answerer):
         self.gate.set()
         self.asked: list[str] = []
 
-    def ask(self, question: str, history: Sequence[str] = (), *, top_k: int = 3, after_alert: bool = False) -> Answer:
+    def ask(
+        self,
+        question: str,
+        history: Sequence[str] = (),
+        *,
+        top_k: int = 3,
+        after_alert: bool = False,
+        filters: Filters = EVERYTHING,
+    ) -> Answer:
         self.asked.append(question)
         assert self.gate.wait(30)
-        return super().ask(question, history, top_k=top_k, after_alert=after_alert)
+        return super().ask(question, history, top_k=top_k, after_alert=after_alert, filters=filters)
 
 
 @pytest.fixture

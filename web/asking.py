@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from fastapi import Request
 
+from index.facets import EVERYTHING, Filters
 from qa.answer import Answer
 from qa.answerer import DEFAULT_TOP_K, Answerer, QuestionError
 from web.engine import engine_of
@@ -19,12 +20,16 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question as it came in: ``history`` holds the earlier questions, oldest first; ``top_k`` quotes are wanted at most."""
+    """A question as it came in: ``history`` holds the earlier questions, oldest first; ``top_k`` quotes are wanted at most.
+
+    ``filters`` say which passages may be quoted.
+    """
 
     question: str
     history: tuple[str, ...] = ()
     top_k: int = DEFAULT_TOP_K
     after_alert: bool = False
+    filters: Filters = EVERYTHING
 
 
 async def ask(request: Request, asked: Asked, render: Callable[[Answer], Result]) -> Result:
@@ -34,7 +39,9 @@ async def ask(request: Request, asked: Asked, render: Callable[[Answer], Result]
     """
 
     def work(answerer: Answerer) -> Result:
-        answer = answerer.ask(asked.question, asked.history, top_k=asked.top_k, after_alert=asked.after_alert)
+        answer = answerer.ask(
+            asked.question, asked.history, top_k=asked.top_k, after_alert=asked.after_alert, filters=asked.filters
+        )
         return render(answer)
 
     return await run(request, work)

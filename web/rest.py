@@ -14,12 +14,13 @@ import orjson
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from corpus.passage import Passage, Reference
+from index.facets import FIELDS, Filters
 from index.storage import Manifest
 from qa.answer import Answer, Disclaimer, Found, IndexRef
-from qa.answerer import DEFAULT_TOP_K, MAX_QUESTION, MAX_TOP_K, Answerer
+from qa.answerer import DEFAULT_TOP_K, MAX_FILTER_VALUES, MAX_QUESTION, MAX_TOP_K, Answerer
 from qa.policy import DISCLAIMER
 from web import asking
 from web.asking import Asked
@@ -41,10 +42,37 @@ class ProblemDetails(BaseModel):
     detail: str
 
 
+# A list that is given holds a value; one that is left out allows all.
+_Values = Annotated[list[str], Field(min_length=1, max_length=MAX_FILTER_VALUES)]
+
+
+class FiltersBody(BaseModel):
+    """Which passages may be quoted: one of the given values in each field that is given, letter for letter."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    publisher: _Values = Field(default_factory=list, description="Publishers.")
+    document: _Values = Field(default_factory=list, description="Documents, as the field `document` of a passage names them.")
+    language: _Values = Field(default_factory=list, description="Languages, as the field `language` of a passage names them.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, value: Any) -> Any:
+        if isinstance(value, dict) and not set(value) <= set(FIELDS):
+            raise ValueError(f"an unknown field to filter by; known are {', '.join(FIELDS)}")
+        return value
+
+    @property
+    def value(self) -> Filters:
+        """The filters as the index takes them."""
+        return Filters(tuple(self.publisher), tuple(self.document), tuple(self.language))
+
+
 class _Body(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
 
     question: Question = Field(description="The question, 1 to 2,000 characters.")
+    filters: FiltersBody = Field(default_factory=FiltersBody, description="Which passages may be quoted; left out: all.")
 
     @field_validator("question")
     @classmethod
@@ -108,7 +136,7 @@ router = APIRouter(tags=["citewell"])
 @router.post("/v1/ask", response_model=Answer, responses=_ERRORS)
 async def ask(request: Request, body: AskBody) -> Response:
     """Answer a question with verbatim quotes, or say honestly that no passage answers it."""
-    asked = Asked(body.question, tuple(body.history), body.top_k, body.after_alert)
+    asked = Asked(body.question, tuple(body.history), body.top_k, body.after_alert, body.filters.value)
     return _response(await asking.ask(request, asked, _json))
 
 
@@ -117,7 +145,7 @@ async def search(request: Request, body: SearchBody) -> Response:
     """Return the best-matching passages with their scores: no triage, no abstention."""
 
     def find(answerer: Answerer) -> bytes:
-        hits = answerer.search(body.question, top_k=body.top_k)
+        hits = answerer.search(body.question, top_k=body.top_k, filters=body.filters.value)
         return _json({"hits": hits, "disclaimer": DISCLAIMER, "index": answerer.reference})
 
     return _response(await asking.run(request, find))
