@@ -1,4 +1,4 @@
-"""Filters: the best of the passages allowed, as a brute-force ranking of these alone finds them, on disk, in search and in answers."""
+"""Filters in the index: the best of the passages allowed, as a brute-force ranking of these alone finds them."""
 
 import random
 import tempfile
@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,8 +23,7 @@ from index.fusion import BM25, DENSE, HYBRID, Weights, fuse, rank_again, squash
 from index.lexical import LexicalArm
 from index.local import POOL, LocalIndex
 from index.postings import write_lexical
-from index.ranking import Hit, Ranking
-from index.sentence_vectors import numbers
+from index.ranking import NO_SCORES, Hit, Ranking
 from index.storage import StorageError, current_generation, read_manifest
 from index.verify import check_texts
 from index.wording import Wording
@@ -105,7 +105,7 @@ def ranked_by_hand(index: LocalIndex, question: str, filters: Filters) -> list[t
     similarity, lexical = index.dense.scores(query.vector, ids), index.lexical.scores(query.lexical, ids)
     best = [max(s.similarity for s in own) for own in index.sentences(query, ids.tolist())]
     first = fuse(HYBRID, chunk=similarity, sentence=np.array(best, np.float32), lexical=lexical)
-    pool, coverage = np.zeros(0, np.int64), np.zeros(0)
+    pool, coverage = np.zeros(0, np.int64), NO_SCORES
     if query.words:
         pool = np.array(sorted(range(len(ids)), key=lambda at: (-first[at], at))[:POOL], np.int64)
         coverage = index.tokens.word_scores(query.words, ids[pool]) @ query.words.weights
@@ -146,7 +146,7 @@ def test_no_filter_is_the_search_as_ever_and_a_value_nobody_has_finds_nothing(co
 MASKS = st.lists(st.booleans(), min_size=12, max_size=12)
 
 
-def masked(mask: Sequence[bool]) -> Allowed:
+def masked(mask: npt.ArrayLike) -> Allowed:
     return Allowed.of(np.array(mask, bool))
 
 
@@ -228,7 +228,7 @@ def test_facets_on_disk_grow_row_by_row(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rows", [np.zeros(90, "<u8"), np.zeros((90, 3), "<u8")])
-def test_facets_of_another_shape_are_refused(folder: Path, tmp_path: Path, rows: np.ndarray) -> None:
+def test_facets_of_another_shape_are_refused(tmp_path: Path, rows: np.ndarray) -> None:
     np.save(tmp_path / FACETS, rows)
     with pytest.raises(ValueError, match=r"facets\.npy holds .* expected one row a passage"):
         Facets(tmp_path, np.zeros(1, np.uint32))
