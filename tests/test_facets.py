@@ -193,7 +193,7 @@ def test_vectors_compared_one_by_one_are_the_nearest_allowed(tmp_path: Path, exa
 def test_an_inverted_file_finds_of_the_allowed_what_it_finds_of_all(
     tmp_path: Path, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index.dense, "EXACT_UP_TO", 0)
+    monkeypatch.setattr(index.dense, "GATHERED_UP_TO", 0)
     vectors = clumped()
     facts = write_dense(written(tmp_path, vectors), exact_up_to=0)
     arm = DenseArm.open(tmp_path)
