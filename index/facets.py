@@ -7,7 +7,7 @@ different values there are two such in one corpus of 37 million. How a masked se
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
@@ -36,7 +36,7 @@ class Filters:
     @property
     def given(self) -> dict[str, tuple[str, ...]]:
         """The values of each field that has any; empty where every passage may be found."""
-        return {name: values for name, values in asdict(self).items() if values}
+        return {name: values for name in FIELDS if (values := getattr(self, name))}
 
 
 EVERYTHING = Filters()

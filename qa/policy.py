@@ -5,6 +5,7 @@ share of unanswerable questions gets through, as the index was calibrated when i
 accepted share is the operator's one knob.
 """
 
+import math
 from dataclasses import dataclass, field
 
 from index.confidence import Calibration, strength
@@ -72,13 +73,11 @@ class Policy:
 
         Filters leave a question's subject what it is: off topic is what is unlike anything in the whole corpus.
         """
-        if not ranking.unfiltered:
-            return Decision(0.0, "off_topic" if understood else "unclear")
-        reason: Reason = "off_topic" if ranking.nearest_anywhere < self.related_from else "not_covered"
+        found = strength(ranking, ranking.hits[0]) if ranking.hits else -math.inf
+        confidence = round(self.calibration.confidence(found), 4) if ranking.hits else 0.0
+        if found >= self.threshold:
+            return Decision(confidence, None)
         if not understood:
-            reason = "unclear"
-        if not ranking.hits:
-            return Decision(0.0, reason)
-        found = strength(ranking, ranking.hits[0])
-        confidence = round(self.calibration.confidence(found), 4)
-        return Decision(confidence, None if found >= self.threshold else reason)
+            return Decision(confidence, "unclear")
+        unlike = not ranking.unfiltered or ranking.nearest_anywhere < self.related_from
+        return Decision(confidence, "off_topic" if unlike else "not_covered")
