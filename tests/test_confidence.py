@@ -331,7 +331,7 @@ def test_the_curve_is_the_one_that_scikit_learn_finds(pairs: list[tuple[float, b
     values, labels = np.array([value for value, _ in pairs]), np.array([label for _, label in pairs], float)
     if len(set(labels.tolist())) < 2:
         return
-    model = LogisticRegression(C=1e3, tol=1e-10, max_iter=10_000).fit(values.reshape(-1, 1), labels)
+    model = LogisticRegression(C=1e3, tol=1e-10, max_iter=10_000, solver="newton-cholesky").fit(values.reshape(-1, 1), labels)
     slope, intercept = _logistic(values, labels)
     theirs = model.predict_proba(values.reshape(-1, 1))[:, 1]
     ours = 1 / (1 + np.exp(-(slope * values + intercept)))
