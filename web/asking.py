@@ -13,6 +13,7 @@ from qa.answer import Answer
 from qa.answerer import DEFAULT_TOP_K, Answerer, QuestionError
 from web.engine import engine_of
 from web.guard import Problem
+from web.unanswered import Unanswered
 
 Result = TypeVar("Result")
 
@@ -33,9 +34,14 @@ async def ask(request: Request, asked: Asked, render: Callable[[Answer], Result]
     Raises Problem: 422 for a question that cannot be asked, and what Engine.run raises.
     """
 
+    unanswered: Unanswered | None = getattr(request.app.state, "unanswered", None)
+
     def work(answerer: Answerer) -> Result:
         answer = answerer.ask(asked.question, asked.history, top_k=asked.top_k, after_alert=asked.after_alert)
-        return render(answer)
+        rendered = render(answer)
+        if unanswered is not None:
+            unanswered.note(asked.question, answer)
+        return rendered
 
     return await run(request, work)
 
