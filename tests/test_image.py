@@ -212,7 +212,7 @@ def test_the_image_serves_with_no_right_it_can_lack_and_stops_gracefully(stages:
     assert httpx.get(f"{container.url}/docs").status_code == 200
     vote = {"answer_id": answer["id"], "thumbs": 1}
     assert httpx.post(f"{container.url}/v1/feedback", json=vote).status_code == 204
-    assert list(Path(f"/proc/{container.pid}/root/tmp").iterdir()) == []
+    assert list(Path(f"/proc/{container.pid}", "root", "tmp").iterdir()) == []
     stop_with_a_question_under_way(container)
     assert healthy(stages, container.port) != 0
     assert [each.answer_id for each in votes_in(container.data / "feedback.sqlite")] == [answer["id"]]
