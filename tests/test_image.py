@@ -147,7 +147,12 @@ class Container:
         self.port, self.log, self.data = free_port(), folder / "log.txt", folder / "data"
         self.data.mkdir()
         os.chown(self.data, 65532, 65532)
-        variables = {"CITEWELL_PORT": str(self.port), "CITEWELL_WORKERS": workers, "CITEWELL_FEEDBACK": "/data/feedback.sqlite"}
+        variables = {
+            "CITEWELL_PORT": str(self.port),
+            "CITEWELL_WORKERS": workers,
+            "CITEWELL_RATE": "600",
+            "CITEWELL_FEEDBACK": "/data/feedback.sqlite",
+        }
         with self.log.open("w") as stream:
             command = sandboxed(image, self.data, variables)
             self.process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)

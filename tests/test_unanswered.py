@@ -87,7 +87,7 @@ def test_a_server_counts_what_it_could_not_answer(
     alarm = "my back hurts and i wet myself and my crotch is numb"
     with running_server(starter_path, tmp_path / "log.txt", "--workers", workers, "--unanswered", str(file)) as url:
         reasons = set()
-        for number in range(12):  # each on a connection of its own, so that both workers count
+        for number in range(40):  # each on a connection of its own, so that both workers count
             answer = httpx.post(f"{url}/v1/ask", json={"question": f"{STRANGE} canary{number}"}, timeout=30).json()
             assert answer["status"] == "abstained"
             reasons.add(answer["reason"])
@@ -100,7 +100,8 @@ def test_a_server_counts_what_it_could_not_answer(
     for (_, _, term), count in kept.items():
         totals[term] += count
     words = open_vocabulary(starter.folder)
-    assert totals[QUESTIONS] == totals["hip"] == 12
+    # Each worker forgets at most four of a reason when it stops.
+    assert 40 >= totals[QUESTIONS] == totals["hip"] >= 40 - 4 * int(workers) * len(reasons)
     assert all(term in words and term not in STOP_WORDS for term in totals if term)
     assert set(totals) == {QUESTIONS, *terms_of(STRANGE, words)}
     for word in (b"canary", b"Zorblatt", b"zorblatt", b"Mongolia", b"1954", b"0100", b"numb"):
@@ -165,9 +166,28 @@ def test_small_groups_leave_the_file_when_their_week_is_over(tmp_path: Path) -> 
 def test_the_first_count_of_a_process_drops_them(tmp_path: Path, vocabulary: Vocabulary, abstained: Answer) -> None:
     store = open_counts(tmp_path / "unanswered.sqlite")
     write(store, {("2020-W01", "off_topic", "hip"): 4, ("2020-W01", "off_topic", "pain"): 5})
-    Unanswered(store, vocabulary).note(STRANGE, abstained)
+    counted = Unanswered(store, vocabulary)
+    for _ in range(LEAST):
+        counted.note(STRANGE, abstained)
     store.close()
     assert [key for key in rows(store.path) if key[0] == "2020-W01"] == [("2020-W01", "off_topic", "pain")]
+
+
+def test_the_file_never_tells_the_words_of_fewer_than_five_questions(
+    tmp_path: Path, vocabulary: Vocabulary, abstained: Answer
+) -> None:
+    store = open_counts(tmp_path / "unanswered.sqlite")
+    counted = Unanswered(store, vocabulary)
+    unclear = replace(abstained, reason="unclear" if abstained.reason != "unclear" else "off_topic")
+    for number in range(1, 12):
+        counted.note("hip pain" if number % 2 else "capital pain", abstained)
+        if number < LEAST:
+            counted.note("paget", unclear)
+        store.write(lambda _: None).result()
+        kept = rows(store.path)
+        assert {reason for _, reason, _ in kept} <= {str(abstained.reason)}
+        assert sum(count for (_, _, term), count in kept.items() if term == QUESTIONS) == number - number % LEAST
+    store.close()
 
 
 def test_answers_and_emergencies_are_not_counted(tmp_path: Path, vocabulary: Vocabulary, abstained: Answer) -> None:
@@ -179,7 +199,8 @@ def test_answers_and_emergencies_are_not_counted(tmp_path: Path, vocabulary: Voc
         replace(abstained, status="alert", reason=None, alert=card),
         replace(abstained, status="answered", reason=None),
     ):
-        counted.note("hip pain", answer)
+        for _ in range(LEAST):
+            counted.note("hip pain", answer)
     store.close()
     assert rows(store.path) == {}
 
@@ -191,23 +212,25 @@ def test_a_failed_write_fails_no_answer_and_is_made_good(
     store = open_counts(file)
     counted = Unanswered(store, vocabulary)
     file.rename(aside)
-    counted.note("hip canary", abstained)
+    for _ in range(LEAST):
+        counted.note("hip canary", abstained)
     store.write(lambda _: None).exception()
     assert "could not be counted" in caplog.text
     assert "hip" not in caplog.text.replace(str(tmp_path), "")
     aside.rename(file)
     counted.note("hip canary", abstained)
     store.close()
-    counted.note("hip canary", abstained)  # after the file is closed: nothing happens
+    for _ in range(LEAST):
+        counted.note("hip canary", abstained)  # after the file is closed: nothing happens
     week = week_of(datetime.now(UTC))
-    assert rows(file)[(week, str(abstained.reason), "hip")] == 2
+    assert rows(file)[(week, str(abstained.reason), "hip")] == LEAST + 1
 
 
 def test_a_server_whose_file_was_taken_away_answers_on(starter_path: Path, tmp_path: Path) -> None:
     file = tmp_path / "unanswered.sqlite"
     with running_server(starter_path, tmp_path / "log.txt", "--unanswered", str(file)) as url:
         file.unlink()
-        for _ in range(3):
+        for _ in range(LEAST):
             assert httpx.post(f"{url}/v1/ask", json={"question": STRANGE}, timeout=30).json()["status"] == "abstained"
     assert not file.exists()
     log = (tmp_path / "log.txt").read_text()
@@ -215,7 +238,7 @@ def test_a_server_whose_file_was_taken_away_answers_on(starter_path: Path, tmp_p
     assert "Zorblatt" not in log
 
 
-def test_many_threads_count_each_question_once(tmp_path: Path, vocabulary: Vocabulary, abstained: Answer) -> None:
+def test_many_threads_lose_no_question_but_the_last(tmp_path: Path, vocabulary: Vocabulary, abstained: Answer) -> None:
     store = open_counts(tmp_path / "unanswered.sqlite")
     counted = Unanswered(store, vocabulary)
 
@@ -232,7 +255,8 @@ def test_many_threads_count_each_question_once(tmp_path: Path, vocabulary: Vocab
     totals = Counter[str]()
     for (_, _, term), count in rows(store.path).items():
         totals[term] += count
-    assert totals == {QUESTIONS: 200, "hip": 200, "pain": 200}
+    assert totals[QUESTIONS] == totals["hip"] == totals["pain"]
+    assert 200 - LEAST < totals[QUESTIONS] <= 200
 
 
 def test_weeks_have_the_calendar_s_names() -> None:

@@ -27,7 +27,7 @@ from index.vocabulary import Vocabulary, words_of
 from qa.answer import Answer
 from web.store import Store, StoreError, read
 
-# Groups of fewer questions are never reported, and not kept once their week is over.
+# Groups of fewer questions are never reported, and not kept once their week is over; nor are fewer ever written at a time.
 LEAST = 5
 # The questions themselves are counted beside their words, under a word that no corpus holds.
 QUESTIONS = ""
@@ -45,6 +45,7 @@ _ADD = "INSERT INTO unanswered VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET que
 _PRUNE = f"DELETE FROM unanswered WHERE week < ? AND questions < {LEAST}"
 _READ = f"SELECT week, reason, term, questions FROM unanswered WHERE week < ? AND questions >= {LEAST} ORDER BY 1, 2, 4 DESC, 3"
 
+_Batch = tuple[str, str]
 _Group = tuple[str, str, str]
 
 
@@ -69,14 +70,16 @@ class Week:
 class Unanswered:
     """The counts of all processes in one file; counting never waits for it, and never fails because of it.
 
-    ``vocabulary`` holds the corpus's words: of a question no others are counted.
+    A process adds at least five questions of a reason at a time, so that the file never tells the words of a single one; fewer
+    that still wait at the end of a week, or when the process ends, are forgotten. ``vocabulary`` holds the corpus's words: of a
+    question no others are counted.
     """
 
     def __init__(self, store: Store, vocabulary: Vocabulary) -> None:
         self.store = store
         self._vocabulary = vocabulary
         self._lock = threading.Lock()
-        self._waiting: Counter[_Group] = Counter()
+        self._waiting: dict[_Batch, Counter[str]] = {}
         self._writing = False
         self._pruned = ""
 
@@ -84,11 +87,11 @@ class Unanswered:
         """Count the question's words if it was not answered; one that showed an emergency card is never counted."""
         if answer.status != "abstained" or answer.reason is None or answer.alert is not None:
             return
-        week = week_of(datetime.now(UTC))
-        groups = [(week, answer.reason, term) for term in (QUESTIONS, *terms_of(question, self._vocabulary))]
+        terms = (QUESTIONS, *terms_of(question, self._vocabulary))
         with self._lock:
-            self._waiting.update(groups)
-            if self._writing:
+            waiting = self._waiting.setdefault((week_of(datetime.now(UTC)), answer.reason), Counter())
+            waiting.update(terms)
+            if self._writing or waiting[QUESTIONS] < LEAST:
                 return
             self._writing = True
         try:
@@ -97,13 +100,14 @@ class Unanswered:
             self._writing = False
 
     def _write(self, connection: sqlite3.Connection) -> None:
-        """Add what waits to the file; in a new week, delete the small groups of those before."""
+        """Add what waits in groups of at least five; in a new week, delete the small groups of those before."""
+        week = week_of(datetime.now(UTC))
         with self._lock:
-            counts, self._waiting, self._writing = self._waiting, Counter(), False
-        if not counts:
-            return
-        add(connection, counts)
-        week = max(week for week, _, _ in counts)
+            self._writing = False
+            ready = {batch: terms for batch, terms in self._waiting.items() if terms[QUESTIONS] >= LEAST}
+            kept = {batch: terms for batch, terms in self._waiting.items() if batch[0] == week and batch not in ready}
+            self._waiting = kept
+        add(connection, {(*batch, term): count for batch, terms in ready.items() for term, count in terms.items()})
         if week != self._pruned:
             prune(connection, week)
             self._pruned = week
