@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.local import LocalIndex
@@ -73,6 +73,7 @@ def test_only_single_words_of_the_corpus_are_taken(vocabulary: Vocabulary) -> No
     assert terms_of("?!", vocabulary) == set()
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_whatever_is_asked_a_term_is_a_word_of_the_corpus(question: str) -> None:
     vocabulary = Vocabulary(pack({"hip": 3, "the": 9, "ago": 1}, chunks=9))
@@ -141,6 +142,7 @@ def test_groups_under_five_and_the_week_under_way_are_withheld(tmp_path: Path) -
     store.close()
 
 
+@settings(deadline=None, max_examples=40)  # each example makes a file
 @given(st.dictionaries(st.tuples(st.sampled_from([LAST, THIS]), st.sampled_from(["a", "b"]), st.sampled_from(["", "x", "y"])),
                        st.integers(1, 9)))  # fmt: skip
 def test_no_report_shows_a_small_group(counts: dict[tuple[str, str, str], int]) -> None:
