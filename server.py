@@ -1,9 +1,10 @@
 """citewell's server: reads its settings, puts the parts together, starts.
 
-    python server.py [--index DIR] [--host H] [--port P] [--workers N] [--accepted-wrong RATE]
+    python server.py [--index DIR] [--host H] [--port P] [--workers N] [--accepted-wrong RATE] [--feedback FILE]
+                     [--unanswered FILE]
 
-Settings come from CITEWELL_INDEX, CITEWELL_HOST, CITEWELL_PORT, CITEWELL_WORKERS and CITEWELL_ACCEPTED_WRONG; an argument wins
-over the environment.
+Settings come from CITEWELL_INDEX, CITEWELL_HOST, CITEWELL_PORT, CITEWELL_WORKERS, CITEWELL_ACCEPTED_WRONG, CITEWELL_FEEDBACK
+and CITEWELL_UNANSWERED; an argument wins over the environment.
 """
 
 import argparse
@@ -23,16 +24,19 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from index.encoder import cores
 from index.local import LocalIndex, trusted_generation
 from index.storage import StorageError
+from index.vocabulary import VocabularyError, open_vocabulary
 from qa.answerer import Answerer
 from qa.policy import ACCEPTED_WRONG
 from qa.starter import ensure_starter_index
 from qa.triage import triage
+from web import feedback, unanswered
 from web.engine import WARM_QUESTION, Engine
 from web.pages import router as pages
 from web.pages import static_files
 from web.reference import ASSETS, reference_files
 from web.reference import router as reference
 from web.rest import create_app
+from web.store import StoreError
 from web.workers import listen, serve
 
 MAX_WORKERS = 64
@@ -48,6 +52,8 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535)
     workers: int = Field(1, ge=1, le=MAX_WORKERS)
     accepted_wrong: float = Field(ACCEPTED_WRONG, gt=0, lt=1)
+    feedback: Path | None = None
+    unanswered: Path | None = None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,14 +63,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         index = settings.index or ensure_starter_index()
         # A worker that is replaced opens what the others have open, whatever has been built since.
         generation, _ = trusted_generation(index)
+        app = application(generation, settings)
         listener = listen(settings.host, settings.port)
-    except (StorageError, ValidationError, OSError) as error:
+    except (StorageError, StoreError, VocabularyError, ValidationError, OSError) as error:
         print(f"error: {_words(error)}", file=sys.stderr)
         return 1
     host, port = listener.getsockname()[:2]
     print(f"citewell serves {index} at http://{host}:{port}/ (API: /docs, stop: Ctrl-C)", file=sys.stderr)
     triage(WARM_QUESTION)  # reads the rules into 35 MB, which workers share where that is done before they are forked
-    return serve(application(generation, settings), listener, workers=settings.workers)
+    return serve(app, listener, workers=settings.workers)
 
 
 def read_settings(arguments: Sequence[str] | None) -> Settings:
@@ -75,6 +82,8 @@ def read_settings(arguments: Sequence[str] | None) -> Settings:
     parser.add_argument("--port", metavar="P", help="default: 8000; 0 takes a free one")
     parser.add_argument("--workers", metavar="N", help="processes that answer, default: 1")
     parser.add_argument("--accepted-wrong", metavar="RATE", help="share of unanswerable questions answered, default: 0.05")
+    parser.add_argument("--feedback", metavar="FILE", help="keep readers' feedback in this SQLite file; default: none")
+    parser.add_argument("--unanswered", metavar="FILE", help="count unanswered questions' words in this one; default: none")
     given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
     return Settings(**given)
 
@@ -83,7 +92,13 @@ def application(generation: Path, settings: Settings) -> FastAPI:
     """Return the whole application over one generation, for one of the workers that share the cores."""
     threads = max(1, cores() // settings.workers)
     engine = Engine(lambda: Answerer(LocalIndex.open(generation), accepted_wrong=settings.accepted_wrong), threads=threads)
-    app = create_app(engine, pages, reference)
+    app = create_app(engine, pages, reference, feedback.router, unanswered.router)
+    app.state.feedback = settings.feedback is not None
+    if settings.feedback:
+        app.state.votes = feedback.Feedback(feedback.open_votes(settings.feedback))
+    if settings.unanswered:
+        counts = unanswered.open_counts(settings.unanswered)
+        app.state.unanswered = unanswered.Unanswered(counts, open_vocabulary(generation))
     app.mount(ASSETS, reference_files(), name="reference")
     app.mount("/static", static_files(), name="static")
     return app

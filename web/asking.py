@@ -14,6 +14,7 @@ from qa.answer import Answer
 from qa.answerer import DEFAULT_TOP_K, Answerer, QuestionError
 from web.engine import engine_of
 from web.guard import Problem
+from web.unanswered import Unanswered
 
 Result = TypeVar("Result")
 
@@ -38,11 +39,17 @@ async def ask(request: Request, asked: Asked, render: Callable[[Answer], Result]
     Raises Problem: 422 for a question that cannot be asked, and what Engine.run raises.
     """
 
+    unanswered: Unanswered | None = getattr(request.app.state, "unanswered", None)
+
     def work(answerer: Answerer) -> Result:
         answer = answerer.ask(
             asked.question, asked.history, top_k=asked.top_k, after_alert=asked.after_alert, filters=asked.filters
         )
-        return render(answer)
+        rendered = render(answer)
+        # What a filter leaves out is no gap in the corpus.
+        if unanswered is not None and asked.filters == EVERYTHING:
+            unanswered.note(asked.question, answer)
+        return rendered
 
     return await run(request, work)
 
