@@ -1,12 +1,15 @@
 """citewell's server: reads its settings, puts the parts together, starts.
 
-    python server.py [--index DIR] [--host H] [--port P] [--workers N] [--accepted-wrong RATE]
+    python server.py [--index DIR] [--host H] [--port P] [--workers N] [--accepted-wrong RATE] [--public-url URL]
+    python server.py --mcp [--index DIR]
 
-Settings come from CITEWELL_INDEX, CITEWELL_HOST, CITEWELL_PORT, CITEWELL_WORKERS and CITEWELL_ACCEPTED_WRONG; an argument wins
-over the environment.
+Settings come from CITEWELL_INDEX, CITEWELL_HOST, CITEWELL_PORT, CITEWELL_WORKERS, CITEWELL_ACCEPTED_WRONG and
+CITEWELL_PUBLIC_URL; an argument wins over the environment. With --mcp it speaks the Model Context Protocol over stdin and
+stdout instead of HTTP.
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +20,7 @@ if __name__ == "__main__":
     prepare_libraries()  # before anything below is imported
 
 from fastapi import FastAPI
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from index.encoder import cores
@@ -27,6 +30,9 @@ from qa.answerer import Answerer
 from qa.policy import ACCEPTED_WRONG
 from qa.starter import ensure_starter_index
 from qa.triage import triage
+from web import deep_chat, mcp, openai
+from web.addresses import checked_public_url
+from web.dialects import Dialects
 from web.engine import WARM_QUESTION, Engine
 from web.pages import router as pages
 from web.pages import static_files
@@ -48,6 +54,13 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535)
     workers: int = Field(1, ge=1, le=MAX_WORKERS)
     accepted_wrong: float = Field(ACCEPTED_WRONG, gt=0, lt=1)
+    public_url: str = ""
+    mcp: bool = False
+
+    @field_validator("public_url")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        return checked_public_url(value) if value else ""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,6 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         index = settings.index or ensure_starter_index()
         # A worker that is replaced opens what the others have open, whatever has been built since.
         generation, _ = trusted_generation(index)
+        if settings.mcp:
+            return _serve_stdio(generation, settings)
         listener = listen(settings.host, settings.port)
     except (StorageError, ValidationError, OSError) as error:
         print(f"error: {_words(error)}", file=sys.stderr)
@@ -75,6 +90,8 @@ def read_settings(arguments: Sequence[str] | None) -> Settings:
     parser.add_argument("--port", metavar="P", help="default: 8000; 0 takes a free one")
     parser.add_argument("--workers", metavar="N", help="processes that answer, default: 1")
     parser.add_argument("--accepted-wrong", metavar="RATE", help="share of unanswerable questions answered, default: 0.05")
+    parser.add_argument("--public-url", metavar="URL", help="base of the addresses in citations, default: as requested")
+    parser.add_argument("--mcp", action="store_const", const=True, help="speak MCP over stdin and stdout instead of HTTP")
     given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
     return Settings(**given)
 
@@ -83,10 +100,23 @@ def application(generation: Path, settings: Settings) -> FastAPI:
     """Return the whole application over one generation, for one of the workers that share the cores."""
     threads = max(1, cores() // settings.workers)
     engine = Engine(lambda: Answerer(LocalIndex.open(generation), accepted_wrong=settings.accepted_wrong), threads=threads)
-    app = create_app(engine, pages, reference)
+    app = create_app(engine, pages, reference, openai.router, deep_chat.router, mcp.router)
+    app.state.public_url = settings.public_url
+    app.add_middleware(Dialects)
     app.mount(ASSETS, reference_files(), name="reference")
     app.mount("/static", static_files(), name="static")
     return app
+
+
+def _serve_stdio(generation: Path, settings: Settings) -> int:
+    """Speak the Model Context Protocol over stdin and stdout until they are closed."""
+    from web.mcp_tools import serve_stdio  # the SDK takes half a second to import, which the HTTP server is spared
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a thread that waits for a line on stdin cannot be woken otherwise
+    answerer = Answerer(LocalIndex.open(generation), accepted_wrong=settings.accepted_wrong)
+    answerer.ask(WARM_QUESTION)
+    serve_stdio(answerer, settings.public_url)
+    return 0
 
 
 def _words(error: Exception) -> str:
