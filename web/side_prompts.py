@@ -9,11 +9,12 @@ import re
 
 # Open WebUI: "### Task:" opens the prompt, the conversation stands in a tag of its own or the reply must be JSON.
 _TASK = re.compile(r"\s*### Task:")
-_TASK_FRAME = re.compile(r"<chat_history>|^### Output:?.*\bJSON\b", re.MULTILINE | re.DOTALL)
-# A question wrapped in documents by the client's own retrieval; it begins like the prompts above.
-_USER_QUERY = re.compile(r"<user_query>(.*?)</user_query>", re.DOTALL)
-_CONTEXT_END = "</context>"
-_HISTORY = "<chat_history>"
+_TASK_FRAME = re.compile(r"<chat_history>|^### Output:?.{0,200}\bJSON\b", re.MULTILINE | re.DOTALL)
+# A question wrapped in documents by the client's own retrieval begins like the prompts above.
+_HISTORY, _CONTEXT, _CONTEXT_END = "<chat_history>", "<context>", "</context>"
+_QUERY, _QUERY_END = "<user_query>", "</user_query>"
+# Characters of a prompt that are read: its frame stands before the conversation, which may be long.
+_HEAD = 8000
 
 _TALK = r"(?:conversation|chat|chat history|dialogue|discussion|thread|session|user query|user message|first message)"
 _BEGIN = r"\s*(?:please\s+)?(?:based on (?:the|our|this) [^.\n]{0,60}[,:]\s*)?(?:please\s+)?"
@@ -28,7 +29,7 @@ _TITLE = re.compile(
     _BEGIN + r"(?:generate|write|provide|create|give|suggest|summari[sz]e|come up with|produce|return|analy[sz]e|detect|name)\b"
     rf"(?:[^.\n]{{0,140}}\b(?:title|name)\b[^.\n]{{0,80}}\b{_TALK}\b"
     rf"|[^.\n]{{0,60}}\b{_TALK}\b[^.\n]{{0,60}}\s(?:a|an|one)\s[^.\n]{{0,60}}\b(?:title|name)\b"
-    rf"|\s+(?:this|the|our)\s+{_TALK}\s+and\s+provide:[^.]{{0,200}}\btitle\b"
+    rf"|\s+(?:this|the|our)\s+{_TALK}\s+and\s+provide:[\s\S]{{0,200}}\btitle\b"
     rf"|\s+(?:this|the|our)\s+{_TALK}\s+(?:in|with|using)\b)",
     re.IGNORECASE,
 )
@@ -55,11 +56,12 @@ _TASK_NAMES = re.compile(
 
 def is_side_prompt(text: str) -> bool:
     """Say whether a text is a chat client's own prompt, not a person's question."""
-    if _TASK.match(text):
-        return bool(_TASK_FRAME.search(text)) and not wraps_question(text)
-    if any(opening.match(text) for opening in _OPENINGS):
+    head = text[:_HEAD]
+    if _TASK.match(head):
+        return bool(_TASK_FRAME.search(head)) and not wraps_question(text)
+    if any(opening.match(head) for opening in _OPENINGS):
         return True
-    return bool(_TITLE.match(text) and _FORM.search(text))
+    return bool(_TITLE.match(head) and _FORM.search(head))
 
 
 def is_side_task(name: object) -> bool:
@@ -69,14 +71,13 @@ def is_side_task(name: object) -> bool:
 
 def wraps_question(text: str) -> bool:
     """Say whether a text is a question that the client has put documents around."""
-    frame = text.partition(_HISTORY)[0]  # a conversation may itself hold a question with documents around it
-    return bool(_TASK.match(text)) and ("<user_query>" in frame or "<context>" in frame)
+    frame = text[:_HEAD].partition(_HISTORY)[0]  # a conversation may itself hold a question with documents around it
+    return bool(_TASK.match(frame)) and (_QUERY in frame or _CONTEXT in frame)
 
 
 def unwrapped(text: str) -> str:
     """Return the user's own words of a question that the client has put documents around; any other text as it is."""
     if not wraps_question(text):
         return text
-    found = _USER_QUERY.findall(text)
-    own = (found[-1] if found else text.rpartition(_CONTEXT_END)[2]).strip()
-    return own or text
+    tagged = text.rpartition(_QUERY)[2].partition(_QUERY_END)[0] if _QUERY in text else ""
+    return tagged.strip() or text.rpartition(_CONTEXT_END)[2].strip() or text

@@ -4,6 +4,7 @@ An answer is computed whole, in milliseconds, so its events leave together; each
 the card and the first quote before it has read the rest.
 """
 
+import re
 from dataclasses import fields
 from typing import Any
 
@@ -15,6 +16,7 @@ from qa.answer import Answer
 MEDIA_TYPE = "text/event-stream"
 # Proxies must neither keep an answer nor hold its events back.
 STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+_WEIGHT = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 _OWN_EVENTS = ("alert", "quotes", "disclaimer")
 _REST = tuple(field.name for field in fields(Answer) if field.name not in _OWN_EVENTS)
 
@@ -34,10 +36,7 @@ def _weights(accept: str) -> dict[str, float]:
     for part in accept.split(","):
         kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
         weight = next((text.partition("=")[2].strip() for text in parameters if text.partition("=")[0].strip() == "q"), "1")
-        try:
-            weights[kind] = max(0.0, min(1.0, float(weight)))
-        except ValueError:
-            weights[kind] = 0.0
+        weights[kind] = float(weight) if _WEIGHT.fullmatch(weight) else 0.0
     return weights
 
 
