@@ -22,11 +22,16 @@ URN = "urn:citewell:passage:"
 def checked_public_url(text: str) -> str:
     """Return a base address without its last slash; raise ValueError unless it is an absolute http or https one."""
     parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not _HOST.fullmatch(parts.netloc):
+    if parts.scheme not in ("http", "https") or not is_host(parts.netloc):
         raise ValueError("the public address must be absolute, like https://answers.example.org")
     if parts.query or parts.fragment or "?" in text or "#" in text:
         raise ValueError("the public address must have neither query nor fragment")
     return text.rstrip("/")
+
+
+def is_host(text: str) -> bool:
+    """Say whether a Host header is a name or an IP address, with or without a port."""
+    return _HOST.fullmatch(text) is not None
 
 
 def base_of(request: Request) -> str:
@@ -34,7 +39,7 @@ def base_of(request: Request) -> str:
     public: str = getattr(request.app.state, "public_url", "")
     if public:
         return public
-    if _HOST.fullmatch(request.headers.get("host", "")):
+    if is_host(request.headers.get("host", "")):
         return str(request.base_url).rstrip("/")
     host, port = request.scope.get("server") or ("127.0.0.1", None)
     return f"{request.scope['scheme']}://{host}" + (f":{port}" if port else "")

@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from web.addresses import is_host
 from web.guard import Problem
 
 PATH = "/mcp"
@@ -56,7 +57,8 @@ def is_allowed(request: Request) -> bool:
         return True
     host = request.headers.get("host", "")
     public = urlsplit(getattr(request.app.state, "public_url", "")).netloc
-    return urlsplit(origin).netloc == host and (host == public or _cannot_be_rebound(host))
+    own = is_host(host) and origin in (f"http://{host}", f"https://{host}")
+    return own and (host == public or _cannot_be_rebound(host))
 
 
 def _cannot_be_rebound(host: str) -> bool:
