@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from pydantic import JsonValue
+
 from corpus.text import has_lone_surrogates
 from qa.answerer import DEFAULT_TOP_K, MAX_QUESTION
 from qa.flags import load_rules
@@ -18,6 +20,8 @@ from web.side_prompts import unwrapped
 
 MAX_HISTORY = 20
 USER, ASSISTANT, SYSTEM = "user", "assistant", "system"
+# How the API's description says that a text is not blank: what is left when Python strips it, in JSON Schema's white space.
+IN_WORDS: dict[str, JsonValue] = {"type": "string", "pattern": r"[^\s\x1c-\x1f\x85]"}
 NOTHING_ASKED = "There is no question: no message of the user's holds text."
 
 

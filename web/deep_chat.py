@@ -10,11 +10,12 @@ import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from qa.answer import Answer
 from web import asking
 from web.addresses import base_of
-from web.chats import ASSISTANT, USER, Turn, asked_from
+from web.chats import ASSISTANT, IN_WORDS, USER, Turn, asked_from
 from web.plain import plain
 from web.rest import ProblemDetails
 
@@ -24,10 +25,18 @@ PATH = "/v1/deep-chat"
 class DeepMessage(BaseModel):
     """One message: ``role`` is ``user`` or ``ai``; one without text, a file say, is passed over."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", strict=True)
 
-    role: str = USER
+    role: str
     text: str | None = None
+
+
+# What a conversation must hold to be a question, for the description of the API.
+_SAID: JsonDict = {
+    "type": "object",
+    "required": ["role", "text"],
+    "properties": {"role": {"const": USER}, "text": IN_WORDS},
+}
 
 
 class DeepBody(BaseModel):
@@ -35,7 +44,7 @@ class DeepBody(BaseModel):
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
-    messages: list[DeepMessage] = Field(min_length=1)
+    messages: list[DeepMessage] = Field(min_length=1, json_schema_extra={"contains": _SAID})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +55,9 @@ class DeepReply:
     citewell: Answer
 
 
-class DeepProblem(ProblemDetails):
-    """An error: problem details with the member ``error`` that deep-chat shows."""
-
-    error: str | None = None
-
-
 _ERRORS: dict[int | str, dict[str, Any]] = {
-    code: {"model": DeepProblem, "description": text, "content": {"application/problem+json": {}}}
-    for code, text in ((413, "Body over 1 MiB"), (422, "Not a question"), (503, "Still loading, or busy"))
+    code: {"model": ProblemDetails, "description": text, "content": {"application/problem+json": {}}}
+    for code, text in ((400, "Not JSON"), (413, "Body over 1 MiB"), (422, "Not a question"), (503, "Still loading, or busy"))
 }
 router = APIRouter(tags=["chat protocols"])
 

@@ -14,19 +14,20 @@ from typing import Annotated, Any, Literal
 import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from qa.answer import Answer
 from qa.answerer import DEFAULT_TOP_K, MAX_TOP_K
 from web import asking
 from web.addresses import base_of, citation_url, source_title
-from web.chats import SYSTEM, USER, Turn, asked_from
+from web.chats import IN_WORDS, SYSTEM, USER, Turn, asked_from
 from web.engine import engine_of
 from web.guard import Problem
 from web.plain import GAP, plain
 from web.rest import ProblemDetails
 from web.side_prompts import is_side_prompt, is_side_task
-from web.stream import MEDIA_TYPE, stream_response
+from web.stream import STREAM, stream_response
 
 MODEL = "citewell"
 _DONE = b"data: [DONE]\n\n"
@@ -35,7 +36,7 @@ _DONE = b"data: [DONE]\n\n"
 class Part(BaseModel):
     """One part of a message; only parts of type ``text`` are read."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", strict=True)
 
     type: str
     text: str | None = None
@@ -44,7 +45,7 @@ class Part(BaseModel):
 class Message(BaseModel):
     """One message of the conversation."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", strict=True)
 
     role: str
     content: str | list[Part] | None = None
@@ -59,18 +60,36 @@ class Message(BaseModel):
 class StreamOptions(BaseModel):
     """What a stream holds besides the reply."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", strict=True)
 
     include_usage: bool = False
+
+
+def _whole_number(value: object) -> object:
+    """Return 3 for 3.0, which JSON does not tell apart."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class Options(BaseModel):
     """What citewell alone knows: as in POST /v1/ask."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", strict=True)
 
-    top_k: Annotated[int, Field(ge=1, le=MAX_TOP_K)] = DEFAULT_TOP_K
+    top_k: Annotated[int, Field(ge=1, le=MAX_TOP_K), BeforeValidator(_whole_number)] = DEFAULT_TOP_K
     after_alert: bool = False
+
+
+# What a conversation must hold to be a question, for the description of the API: something the user said in words.
+_TEXT_PART: JsonDict = {
+    "type": "object",
+    "required": ["type", "text"],
+    "properties": {"type": {"const": "text"}, "text": IN_WORDS},
+}
+_SAID: JsonDict = {
+    "type": "object",
+    "required": ["role", "content"],
+    "properties": {"role": {"const": USER}, "content": {"anyOf": [IN_WORDS, {"type": "array", "contains": _TEXT_PART}]}},
+}
 
 
 class ChatBody(BaseModel):
@@ -78,11 +97,13 @@ class ChatBody(BaseModel):
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
-    messages: list[Message] = Field(min_length=1)
+    messages: list[Message] = Field(min_length=1, json_schema_extra={"contains": _SAID})
     model: str | None = None
     stream: bool | None = False
     stream_options: StreamOptions | None = None
-    n: Annotated[int, Field(ge=1, le=1)] | None = Field(None, description="There is one answer: 1 or nothing.")
+    n: Annotated[int, Field(ge=1, le=1), BeforeValidator(_whole_number)] | None = Field(
+        None, description="There is one answer: 1 or nothing."
+    )
     metadata: dict[str, Any] | None = None
     citewell: Options | None = None
 
@@ -173,24 +194,17 @@ class Models:
     object: Literal["list"] = "list"
 
 
-class ChatProblem(ProblemDetails):
-    """An error: problem details with the member ``error`` that OpenAI's clients look for."""
-
-    error: dict[str, str | None] | None = None
-
-
 def errors(*codes: tuple[int, str]) -> dict[int | str, dict[str, Any]]:
     """Return the description of the errors of a route."""
     content: dict[str, Any] = {"application/problem+json": {}}
-    return {code: {"model": ChatProblem, "description": text, "content": content} for code, text in codes}
+    return {code: {"model": ProblemDetails, "description": text, "content": content} for code, text in codes}
 
 
 router = APIRouter(tags=["chat protocols"])
-_CHAT_ERRORS = errors((413, "Body over 1 MiB"), (422, "Not a question"), (503, "Still loading, or busy"))
-_STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}}
+_CHAT_ERRORS = errors((400, "Not JSON"), (413, "Body over 1 MiB"), (422, "Not a question"), (503, "Still loading, or busy"))
 
 
-@router.post("/v1/chat/completions", response_model=Completion, responses={**_STREAM, **_CHAT_ERRORS})
+@router.post("/v1/chat/completions", response_model=Completion, responses={**STREAM, **_CHAT_ERRORS})
 @router.post("/chat/completions", include_in_schema=False)
 async def chat_completions(request: Request, body: ChatBody) -> Response:
     """Answer the last thing the user said, with verbatim quotes; as a stream where asked for."""

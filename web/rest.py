@@ -25,7 +25,7 @@ from web import asking
 from web.asking import Asked
 from web.engine import LOADING, Engine, engine_of
 from web.guard import Guard, Problem, install_errors
-from web.stream import MEDIA_TYPE, answer_events, stream_response, wants_events
+from web.stream import STREAM, answer_events, stream_response, wants_events
 
 MAX_HISTORY = 20
 Question = Annotated[str, StringConstraints(min_length=1, max_length=MAX_QUESTION)]
@@ -106,10 +106,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 router = APIRouter(tags=["citewell"])
 
 
-_EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}}
-
-
-@router.post("/v1/ask", response_model=Answer, responses={**_EVENTS, **_ERRORS})
+@router.post("/v1/ask", response_model=Answer, responses={**STREAM, **_ERRORS})
 async def ask(request: Request, body: AskBody) -> Response:
     """Answer a question with verbatim quotes, or say honestly that no passage answers it.
 

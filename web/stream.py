@@ -14,6 +14,9 @@ from fastapi.responses import Response
 from qa.answer import Answer
 
 MEDIA_TYPE = "text/event-stream"
+# How the API's description calls a stream: each event as a browser reads it, its data JSON as text.
+_EVENT = {"type": "object", "required": ["data"], "properties": {"event": {"type": "string"}, "data": {"type": "string"}}}
+STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {MEDIA_TYPE: {"schema": _EVENT}}}}
 # Proxies must neither keep an answer nor hold its events back.
 STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _WEIGHT = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
