@@ -55,7 +55,6 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, le=MAX_WORKERS)
     accepted_wrong: float = Field(ACCEPTED_WRONG, gt=0, lt=1)
     public_url: str = ""
-    mcp: bool = False
 
     @field_validator("public_url")
     @classmethod
@@ -70,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         index = settings.index or ensure_starter_index()
         # A worker that is replaced opens what the others have open, whatever has been built since.
         generation, _ = trusted_generation(index)
-        if settings.mcp:
+        if _parser().parse_args(arguments).mcp:
             return _serve_stdio(generation, settings)
         listener = listen(settings.host, settings.port)
     except (StorageError, ValidationError, OSError) as error:
@@ -84,16 +83,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def read_settings(arguments: Sequence[str] | None) -> Settings:
     """Return the settings from environment and arguments; raise ValidationError for one that makes no sense."""
-    parser = argparse.ArgumentParser(prog="server.py", description="Serve citewell: page, REST API and health checks.")
+    given = {name: value for name, value in vars(_parser().parse_args(arguments)).items() if value is not None}
+    return Settings(**given)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="server.py", description="Serve citewell: page, APIs and health checks.")
     parser.add_argument("--index", metavar="DIR", help="default: the starter index, built first if missing")
     parser.add_argument("--host", metavar="H", help="default: 127.0.0.1")
     parser.add_argument("--port", metavar="P", help="default: 8000; 0 takes a free one")
     parser.add_argument("--workers", metavar="N", help="processes that answer, default: 1")
     parser.add_argument("--accepted-wrong", metavar="RATE", help="share of unanswerable questions answered, default: 0.05")
     parser.add_argument("--public-url", metavar="URL", help="base of the addresses in citations, default: as requested")
-    parser.add_argument("--mcp", action="store_const", const=True, help="speak MCP over stdin and stdout instead of HTTP")
-    given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
-    return Settings(**given)
+    parser.add_argument("--mcp", action="store_true", help="speak MCP over stdin and stdout instead of HTTP")
+    return parser
 
 
 def application(generation: Path, settings: Settings) -> FastAPI:

@@ -1,7 +1,9 @@
 """The Model Context Protocol as its official client speaks it: over HTTP to a real server, and over stdio to a real process."""
 
+import concurrent.futures
 import hashlib
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,7 +20,7 @@ from starlette.requests import Request
 
 from qa.answerer import Answerer
 from qa.policy import DISCLAIMER
-from tests.conftest import PROJECT, running_server
+from tests.conftest import PROJECT, hear_ctrl_c, running_server
 from tests.test_protocols import same
 from web.mcp import is_allowed
 from web.mcp_tools import StdioDesk, tools_server
@@ -303,6 +305,53 @@ def test_an_index_that_is_none_is_told_on_stderr(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: ")
+
+
+def test_a_client_that_has_gone_ends_the_server(starter_path: Path) -> None:
+    command = [sys.executable, "server.py", "--mcp", "--index", str(starter_path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=PROJECT) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        process.stdin.write(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ping"}) + "\n")
+        process.stdin.close()
+        errors = process.stderr.read()
+        process.wait(timeout=30)
+    assert "Traceback" not in errors
+    assert "closed the pipe" in errors
+
+
+@pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT])
+def test_a_process_that_waits_for_a_line_hears_signals(starter_path: Path, signal_: signal.Signals) -> None:
+    command = [sys.executable, "server.py", "--mcp", "--index", str(starter_path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=PROJECT, preexec_fn=hear_ctrl_c) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ping"}) + "\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["id"] == 1
+        process.send_signal(signal_)
+        assert process.wait(timeout=10) == -signal_
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_calls_under_way_end_before_the_server_stops(starter_path: Path, tmp_path: Path, workers: str) -> None:
+    log = tmp_path / "log.txt"
+    server = running_server(starter_path, log, "--workers", workers)
+    with server as url, concurrent.futures.ThreadPoolExecutor(8) as pool:
+        post(url, SEARCH)
+        under_way = [pool.submit(post, url, SEARCH) for _ in range(24)]
+        next(concurrent.futures.as_completed(under_way))
+        server.process.terminate()
+        answered = [call.result() for call in under_way if call.exception() is None]
+        assert server.process.wait(timeout=20) == 0
+    assert answered
+    assert all(reply.json()["result"]["structuredContent"]["results"] for reply in answered)
+    assert all(isinstance(call.exception(), httpx.TransportError | None) for call in under_way)
+    assert "Traceback" not in log.read_text()
 
 
 class Broken:

@@ -128,7 +128,10 @@ def serve_stdio(answerer: Answerer, public_url: str = "") -> None:
         async with stdio_server() as (read, write):
             await server.run(read, write, server.create_initialization_options())
 
-    asyncio.run(serve())
+    try:
+        asyncio.run(serve())
+    except* BrokenPipeError:
+        logging.getLogger(__name__).warning("the other side closed the pipe before it had its answer")
 
 
 async def _call(desk: Desk, name: str, arguments: Mapping[str, Any]) -> types.CallToolResult:
