@@ -91,7 +91,7 @@ def test_serving_never_imports_torch(starter_path: Path) -> None:
 
 
 def test_the_protocols_library_is_imported_by_who_speaks_the_protocol(starter_path: Path) -> None:
-    """It takes half a second and some 40 MB, which neither the start nor any other route pays."""
+    """It takes half a second and some 26 MB, which neither the start nor any other route pays."""
     code = (
         "import pathlib, sys, time; from server import Settings, application; from fastapi.testclient import TestClient\n"
         f"with TestClient(application(pathlib.Path({str(starter_path)!r}), Settings())) as client:\n"

@@ -8,12 +8,18 @@ import httpx
 import openai
 import pytest
 from openai.types.chat import ChatCompletion
+from starlette.testclient import TestClient
 
+from qa.answerer import Answerer
 from qa.policy import DISCLAIMER
 from tests.test_protocols import same
 from tests.test_side_prompts import SIDE_PROMPTS
 from web.chats import ASSISTANT, USER, Turn, asked_from
+from web.dialects import Dialects
+from web.engine import LOADING, Engine
 from web.guard import Problem
+from web.openai import router as openai_router
+from web.rest import create_app
 
 QUESTION = "why are office workers' hip flexors so tight?"
 EMERGENCY = "my back hurts and i wet myself and my crotch is numb"
@@ -167,8 +173,9 @@ def test_side_prompts_get_nothing(server_url: str, name: str, stream: bool) -> N
 
 
 def test_side_prompts_as_system_message_or_task_get_nothing(client: openai.OpenAI) -> None:
-    tools = said(SIDE_PROMPTS["Open WebUI, tools"], "system")
-    assert record(ask(client, tools, said("Query: my hip hurts"))) is None
+    for role in ("system", "developer"):
+        tools = said(SIDE_PROMPTS["Open WebUI, tools"], role)
+        assert record(ask(client, tools, said("Query: my hip hurts"))) is None
     assert record(ask(client, said("my hip hurts"), metadata={"task": "title_generation"})) is None
     assert record(ask(client, said("my hip hurts"), metadata={"task": "qa"})) is not None
 
@@ -253,6 +260,25 @@ def test_text_that_is_no_text_is_refused(server_url: str, content: Any) -> None:
     response = httpx.post(f"{server_url}/v1/chat/completions", content=body, headers={"content-type": "application/json"})
     assert response.status_code == 422
     assert response.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_errors_of_the_server_are_in_the_dialect_too(answerer: Answerer) -> None:
+    """Not ready, no such address, a route that fails: whichever layer says so, clients find their member, others don't."""
+    app = create_app(Engine(lambda: answerer), openai_router)
+
+    @app.get("/v1/models/failing/now")
+    def failing() -> None:
+        raise RuntimeError("broken")
+
+    app.add_middleware(Dialects)
+    said_ = TestClient(app, raise_server_exceptions=False)
+    loading = said_.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": QUESTION}]})
+    assert (loading.status_code, loading.json()["error"]["type"], loading.headers["retry-after"]) == (503, "server_error", "1")
+    assert said_.get("/v1/models").json()["error"]["message"] == LOADING
+    assert said_.get("/v1/models/failing/now").json()["error"]["type"] == "server_error"
+    assert said_.get("/v1/chat/completions").json()["error"]["type"] == "invalid_request_error"
+    assert "error" not in said_.post("/v1/ask", json={"question": QUESTION}).json()
+    assert "error" not in said_.get("/v1/modelsandmore").json()
 
 
 def test_models_are_listed(client: openai.OpenAI, server_url: str) -> None:

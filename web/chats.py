@@ -19,7 +19,9 @@ from web.guard import Problem
 from web.side_prompts import unwrapped
 
 MAX_HISTORY = 20
-USER, ASSISTANT, SYSTEM = "user", "assistant", "system"
+USER, ASSISTANT = "user", "assistant"
+# What a program says to the model before the user does.
+PROGRAM = ("system", "developer")
 # How the API's description says that a text is not blank: what is left when Python strips it, in JSON Schema's white space.
 IN_WORDS: dict[str, JsonValue] = {"type": "string", "pattern": r"[^\s\x1c-\x1f\x85]"}
 NOTHING_ASKED = "There is no question: no message of the user's holds text."

@@ -1,6 +1,6 @@
 """The Model Context Protocol over HTTP: the address /mcp, and who may speak to it.
 
-What is said there is the business of mcp_tools.py, which brings the official SDK along: half a second and some 40 MB that
+What is said there is the business of mcp_tools.py, which brings the official SDK along: half a second and some 26 MB that
 only those pay who use it, at the first request. Each request is complete in itself; there is no session, so nothing is kept
 between two requests and nothing needs an end when the server stops.
 """

@@ -21,7 +21,7 @@ from qa.answer import Answer
 from qa.answerer import DEFAULT_TOP_K, MAX_TOP_K
 from web import asking
 from web.addresses import base_of, citation_url, source_title
-from web.chats import IN_WORDS, SYSTEM, USER, Turn, asked_from
+from web.chats import IN_WORDS, PROGRAM, USER, Turn, asked_from
 from web.engine import engine_of
 from web.guard import Problem
 from web.plain import GAP, plain
@@ -113,7 +113,7 @@ class ChatBody(BaseModel):
             return True
         turns = [message.turn() for message in self.messages]
         asked = [turn.text for turn in turns if turn.role == USER][-1:]
-        return any(is_side_prompt(text) for text in (*asked, *(turn.text for turn in turns if turn.role == SYSTEM)))
+        return any(is_side_prompt(text) for text in (*asked, *(turn.text for turn in turns if turn.role in PROGRAM)))
 
 
 @dataclass(frozen=True, slots=True)
