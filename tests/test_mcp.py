@@ -205,6 +205,8 @@ def test_one_request_is_enough(server_url: str) -> None:
     assert response.headers["content-type"] == "application/json"
     assert response.json()["result"]["structuredContent"]["results"]
     assert "mcp-session-id" not in response.headers
+    slash = httpx.post(f"{server_url}/mcp/", json=SEARCH)
+    assert slash.json()["result"]["structuredContent"]["results"] == response.json()["result"]["structuredContent"]["results"]
     assert "nosniff" in response.headers["x-content-type-options"]
 
 

@@ -43,7 +43,8 @@ async def mcp(request: Request) -> Response:
 
 
 # Without sessions there is no stream to open with GET and nothing to end with DELETE: both get 405, as the protocol provides.
-router.add_route(PATH, mcp, methods=["POST"], include_in_schema=False)
+for path in (PATH, f"{PATH}/"):
+    router.add_route(path, mcp, methods=["POST"], include_in_schema=False)
 
 
 def is_allowed(request: Request) -> bool:
