@@ -268,6 +268,12 @@ def test_who_may_speak(answerer: Answerer, origin: str | None, host: str, allowe
     assert is_allowed(Request(scope)) is allowed
 
 
+def speaker(index: Path) -> subprocess.Popen[str]:
+    """Start a process that speaks over its pipes."""
+    command, pipe = [sys.executable, "server.py", "--mcp", "--index", str(index)], subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=PROJECT, preexec_fn=hear_ctrl_c)
+
+
 def test_stdout_carries_nothing_but_the_protocol(starter_path: Path) -> None:
     hello = {
         "jsonrpc": "2.0",
@@ -281,9 +287,7 @@ def test_stdout_carries_nothing_but_the_protocol(starter_path: Path) -> None:
         SEARCH,
         {"jsonrpc": "2.0", "id": 2, "method": "no"},
     ]
-    command = [sys.executable, "server.py", "--mcp", "--index", str(starter_path)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=PROJECT) as process:
+    with speaker(starter_path) as process:
         assert process.stdin
         assert process.stdout
         process.stdin.write("no json\n" + "".join(json.dumps(line) + "\n" for line in lines))
@@ -310,9 +314,7 @@ def test_an_index_that_is_none_is_told_on_stderr(tmp_path: Path) -> None:
 
 
 def test_a_client_that_has_gone_ends_the_server(starter_path: Path) -> None:
-    command = [sys.executable, "server.py", "--mcp", "--index", str(starter_path)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=PROJECT) as process:
+    with speaker(starter_path) as process:
         assert process.stdin
         assert process.stdout
         assert process.stderr
@@ -327,9 +329,7 @@ def test_a_client_that_has_gone_ends_the_server(starter_path: Path) -> None:
 
 @pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT])
 def test_a_process_that_waits_for_a_line_hears_signals(starter_path: Path, signal_: signal.Signals) -> None:
-    command = [sys.executable, "server.py", "--mcp", "--index", str(starter_path)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=PROJECT, preexec_fn=hear_ctrl_c) as process:
+    with speaker(starter_path) as process:
         assert process.stdin
         assert process.stdout
         process.stdin.write(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ping"}) + "\n")
