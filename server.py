@@ -1,13 +1,16 @@
 """citewell's server: reads its settings, puts the parts together, starts.
 
-    python server.py [--index DIR] [--host H] [--port P] [--workers N] [--accepted-wrong RATE] [--feedback FILE]
-                     [--unanswered FILE]
+    python server.py [--index DIR] [--host H] [--port P] [--workers N] [--accepted-wrong RATE] [--public-url URL]
+                     [--feedback FILE] [--unanswered FILE]
+    python server.py --mcp [--index DIR]
 
-Settings come from CITEWELL_INDEX, CITEWELL_HOST, CITEWELL_PORT, CITEWELL_WORKERS, CITEWELL_ACCEPTED_WRONG, CITEWELL_FEEDBACK
-and CITEWELL_UNANSWERED; an argument wins over the environment.
+Settings come from CITEWELL_INDEX, CITEWELL_HOST, CITEWELL_PORT, CITEWELL_WORKERS, CITEWELL_ACCEPTED_WRONG, CITEWELL_PUBLIC_URL,
+CITEWELL_FEEDBACK and CITEWELL_UNANSWERED; an argument wins over the environment. With --mcp it speaks the Model Context Protocol
+over stdin and stdout instead of HTTP.
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +21,7 @@ if __name__ == "__main__":
     prepare_libraries()  # before anything below is imported
 
 from fastapi import FastAPI
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from index.encoder import cores
@@ -29,7 +32,9 @@ from qa.answerer import Answerer
 from qa.policy import ACCEPTED_WRONG
 from qa.starter import ensure_starter_index
 from qa.triage import triage
-from web import feedback, unanswered
+from web import deep_chat, feedback, mcp, openai, unanswered
+from web.addresses import checked_public_url
+from web.dialects import Dialects
 from web.engine import WARM_QUESTION, Engine
 from web.pages import router as pages
 from web.pages import static_files
@@ -54,6 +59,12 @@ class Settings(BaseSettings):
     accepted_wrong: float = Field(ACCEPTED_WRONG, gt=0, lt=1)
     feedback: Path | None = None
     unanswered: Path | None = None
+    public_url: str = ""
+
+    @field_validator("public_url")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        return checked_public_url(value) if value else ""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         index = settings.index or ensure_starter_index()
         # A worker that is replaced opens what the others have open, whatever has been built since.
         generation, _ = trusted_generation(index)
+        if _parser().parse_args(arguments).mcp:
+            return _serve_stdio(generation, settings)
         app = application(generation, settings)
         listener = listen(settings.host, settings.port)
     except (StorageError, StoreError, VocabularyError, ValidationError, OSError) as error:
@@ -76,7 +89,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def read_settings(arguments: Sequence[str] | None) -> Settings:
     """Return the settings from environment and arguments; raise ValidationError for one that makes no sense."""
-    parser = argparse.ArgumentParser(prog="server.py", description="Serve citewell: page, REST API and health checks.")
+    given = {name: value for name, value in vars(_parser().parse_args(arguments)).items() if value is not None}
+    return Settings(**given)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="server.py", description="Serve citewell: page, APIs and health checks.")
     parser.add_argument("--index", metavar="DIR", help="default: the starter index, built first if missing")
     parser.add_argument("--host", metavar="H", help="default: 127.0.0.1")
     parser.add_argument("--port", metavar="P", help="default: 8000; 0 takes a free one")
@@ -84,24 +102,39 @@ def read_settings(arguments: Sequence[str] | None) -> Settings:
     parser.add_argument("--accepted-wrong", metavar="RATE", help="share of unanswerable questions answered, default: 0.05")
     parser.add_argument("--feedback", metavar="FILE", help="keep readers' feedback in this SQLite file; default: none")
     parser.add_argument("--unanswered", metavar="FILE", help="count unanswered questions' words in this one; default: none")
-    given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
-    return Settings(**given)
+    parser.add_argument("--public-url", metavar="URL", help="base of the addresses in citations, default: as requested")
+    parser.add_argument("--mcp", action="store_true", help="speak MCP over stdin and stdout instead of HTTP")
+    return parser
 
 
 def application(generation: Path, settings: Settings) -> FastAPI:
     """Return the whole application over one generation, for one of the workers that share the cores."""
     threads = max(1, cores() // settings.workers)
     engine = Engine(lambda: Answerer(LocalIndex.open(generation), accepted_wrong=settings.accepted_wrong), threads=threads)
-    app = create_app(engine, pages, reference, feedback.router, unanswered.router)
+    routers = (pages, reference, openai.router, deep_chat.router, mcp.router, feedback.router, unanswered.router)
+    app = create_app(engine, *routers)
+    app.state.public_url = settings.public_url
     app.state.feedback = settings.feedback is not None
     if settings.feedback:
         app.state.votes = feedback.Feedback(feedback.open_votes(settings.feedback))
     if settings.unanswered:
         counts = unanswered.open_counts(settings.unanswered)
         app.state.unanswered = unanswered.Unanswered(counts, open_vocabulary(generation))
+    app.add_middleware(Dialects)
     app.mount(ASSETS, reference_files(), name="reference")
     app.mount("/static", static_files(), name="static")
     return app
+
+
+def _serve_stdio(generation: Path, settings: Settings) -> int:
+    """Speak the Model Context Protocol over stdin and stdout until they are closed."""
+    from web.mcp_tools import serve_stdio  # the SDK takes half a second to import, which the HTTP server is spared
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a thread that waits for a line on stdin cannot be woken otherwise
+    answerer = Answerer(LocalIndex.open(generation), accepted_wrong=settings.accepted_wrong)
+    answerer.ask(WARM_QUESTION)
+    serve_stdio(answerer, settings.public_url)
+    return 0
 
 
 def _words(error: Exception) -> str:

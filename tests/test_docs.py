@@ -1,6 +1,8 @@
 """The documentation says what the code does: commands, flags, routes and figures are checked against it."""
 
 import re
+import shlex
+import subprocess
 
 import pytest
 
@@ -9,7 +11,7 @@ from index.lexical import K1, B
 from index.local import CANDIDATES
 from index.shards import CHUNK_TOKENS
 from qa.answerer import MAX_QUESTION
-from qa.policy import ACCEPTED_WRONG
+from qa.policy import ACCEPTED_WRONG, DISCLAIMER
 from server import Settings
 from tests.conftest import PROJECT, run_command
 from web.guard import MAX_BODY_BYTES
@@ -18,6 +20,7 @@ from web.rest import router
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 ARCHITECTURE = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
 RETRIEVAL = (PROJECT / "docs" / "retrieval.md").read_text(encoding="utf-8")
+PROTOCOLS = (PROJECT / "docs" / "protocols.md").read_text(encoding="utf-8")
 SAFETY = (PROJECT / "docs" / "safety.md").read_text(encoding="utf-8")
 
 
@@ -51,7 +54,7 @@ def test_every_route_is_in_the_readme(route: str) -> None:
         (("-m", "index", "info"), ("--json",)),
         (("-m", "index", "verify"), ("--source", "--json")),
         (("-m", "qa"), ("--index", "--top-k", "--accepted-wrong", "--history", "--after-alert", "--json")),
-        (("server.py",), ("--index", "--host", "--port", "--workers", "--accepted-wrong")),
+        (("server.py",), ("--index", "--host", "--port", "--workers", "--accepted-wrong", "--public-url", "--mcp")),
         (("evaluate.py",), ("--retriever", "--split", "--run-out", "--unanswerable", "--triage", "--json")),
     ],
 )
@@ -81,3 +84,21 @@ def test_figures_in_the_documents_are_those_of_the_code() -> None:
 def test_it_is_said_that_no_clinician_has_reviewed_the_cards() -> None:
     assert "no clinician has reviewed" in " ".join(README.lower().split())
     assert "no clinician has reviewed" in " ".join(SAFETY.lower().split())
+
+
+def test_every_example_of_the_protocols_runs(server_url: str) -> None:
+    """The curl commands of docs/protocols.md, word for word but for the address, give an answer."""
+    commands = re.findall(r"```sh\n(curl .*?)```", PROTOCOLS, re.DOTALL)
+    assert len(commands) == 4
+    for command in commands:
+        arguments = shlex.split(command.replace("\\\n", " ").replace("http://127.0.0.1:8000", server_url))
+        done = subprocess.run([*arguments, "--silent", "--fail"], capture_output=True, text=True, check=True, timeout=30)
+        assert "Sciatica is a symptom of trouble with the sciatic nerve" in done.stdout
+
+
+def test_the_python_example_of_the_protocols_runs(server_url: str) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", PROTOCOLS, re.DOTALL)
+    done = run_command("-c", code.replace("http://127.0.0.1:8000", server_url))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("/passages/") == 6
+    assert DISCLAIMER.text in done.stdout

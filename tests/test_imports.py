@@ -30,6 +30,8 @@ ONLY_IN = {
     "ir_measures": {"evaluate.py"},
     "rapidfuzz": {"index/nearness.py", "index/spelling.py"},
     "sklearn": {"evaluation/abstention.py"},
+    "mcp": {"web/mcp_tools.py"},
+    "mcp_types": {"web/mcp_tools.py"},
 }
 FILES = [PROJECT / "server.py", PROJECT / "evaluate.py"]
 MODULES = [*sorted(path for name in OWN for path in (PROJECT / name).rglob("*.py")), *FILES]
@@ -86,6 +88,25 @@ def test_serving_never_imports_torch(starter_path: Path) -> None:
     done = run_command("-c", code)
     assert done.returncode == 0, done.stderr
     assert done.stdout.rstrip().endswith("HEAVY []")
+
+
+def test_the_protocols_library_is_imported_by_who_speaks_the_protocol(starter_path: Path) -> None:
+    """It takes half a second and some 26 MB, which neither the start nor any other route pays."""
+    code = (
+        "import pathlib, sys, time; from server import Settings, application; from fastapi.testclient import TestClient\n"
+        f"with TestClient(application(pathlib.Path({str(starter_path)!r}), Settings())) as client:\n"
+        "    while client.get('/ready').status_code != 200: time.sleep(0.05)\n"
+        "    question, said = 'what is sciatica?', {'role': 'user', 'content': 'what is sciatica?'}\n"
+        "    assert client.post('/v1/ask', json={'question': question}).status_code == 200\n"
+        "    assert client.post('/v1/chat/completions', json={'messages': [said]}).status_code == 200\n"
+        "    print('BEFORE', sorted({'mcp', 'mcp_types'} & set(sys.modules)))\n"
+        "    message = {'jsonrpc': '2.0', 'id': 1, 'method': 'tools/list'}\n"
+        "    assert client.post('/mcp', json=message).json()['result']['tools']\n"
+        "print('AFTER', sorted({'mcp', 'mcp_types'} & set(sys.modules)))"
+    )
+    done = run_command("-c", code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.rstrip().endswith("BEFORE []\nAFTER ['mcp', 'mcp_types']")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PROJECT).as_posix())

@@ -23,6 +23,7 @@ from index.medicines import medicines
 from index.spelling import COMMON
 from index.vocabulary import english
 from qa.policy import ABSTENTION, ADVICE, DISCLAIMER
+from web import plain
 from web.pages import STARTERS
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -38,6 +39,7 @@ TERMINAL_LABELS = (
     *("also searched for", "Nearest topics covered here", "Answered here as well", "cited from", "reference", "Source"),
     *("passage", "characters"),
 )
+PLAIN_LABELS = (plain.SOURCE, plain.REVIEWED, plain.TOPICS, plain.SUGGESTIONS)
 Problems = Iterator[str]
 Rule = Callable[[Any], bool]
 
@@ -300,6 +302,15 @@ def terminal_violations(shown: str, record: Mapping[str, Any]) -> list[str]:
     found = [f"the terminal lacks the quote {quote['text']!r}" for quote in answer["quotes"] if quote["text"] not in shown]
     left = _left_over(shown, sorted({*_strings(answer), *TERMINAL_LABELS}, key=len, reverse=True))
     return found + ([f"the terminal says {left!r}"] if re.search(r"\w", left) else [])
+
+
+def plain_violations(shown: str, record: Mapping[str, Any]) -> list[str]:
+    """Return what the text of a chat protocol says that is neither the answer's, one of its labels, nor an address."""
+    answer = as_sent(record)
+    found = [f"the text lacks the quote {quote['text']!r}" for quote in answer["quotes"] if quote["text"] not in shown]
+    own = sorted({*_strings(answer), *PLAIN_LABELS}, key=len, reverse=True)
+    left = re.sub(r"(?:https?://|urn:)\S+", "", shown)
+    return found + ([f"the text says {left!r}"] if re.search(r"\w", left := _left_over(left, own)) else [])
 
 
 def _left_over(text: str, allowed: Iterable[str]) -> str:

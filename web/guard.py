@@ -15,6 +15,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 16 * 1024
+# Chat protocols send the whole conversation every time.
+CHAT_BODY_BYTES = 1024 * 1024
+BODY_LIMITS = dict.fromkeys(("/v1/chat/completions", "/chat/completions", "/v1/deep-chat", "/mcp"), CHAT_BODY_BYTES)
 PROBLEM_TYPE = "application/problem+json"
 
 SECURITY_HEADERS = {
@@ -96,7 +99,8 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        await _Exchange(scope, receive, send, self._max_body).run(self._app)
+        limit = BODY_LIMITS.get(scope["path"], self._max_body)
+        await _Exchange(scope, receive, send, limit).run(self._app)
 
 
 class _TooLarge(Exception):

@@ -26,6 +26,7 @@ from web import asking
 from web.asking import Asked
 from web.engine import LOADING, Engine, engine_of
 from web.guard import Guard, Problem, install_errors
+from web.stream import STREAM, answer_events, stream_response, wants_events
 
 MAX_HISTORY = 20
 Question = Annotated[str, StringConstraints(min_length=1, max_length=MAX_QUESTION)]
@@ -133,10 +134,15 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 router = APIRouter(tags=["citewell"])
 
 
-@router.post("/v1/ask", response_model=Answer, responses=_ERRORS)
+@router.post("/v1/ask", response_model=Answer, responses={**STREAM, **_ERRORS})
 async def ask(request: Request, body: AskBody) -> Response:
-    """Answer a question with verbatim quotes, or say honestly that no passage answers it."""
+    """Answer a question with verbatim quotes, or say honestly that no passage answers it.
+
+    With `Accept: text/event-stream` the answer comes as the events `alert`, `quote`, `disclaimer` and `done`.
+    """
     asked = Asked(body.question, tuple(body.history), body.top_k, body.after_alert, body.filters.value)
+    if wants_events(", ".join(request.headers.getlist("accept"))):
+        return stream_response(await asking.ask(request, asked, answer_events))
     return _response(await asking.ask(request, asked, _json))
 
 
