@@ -1,15 +1,18 @@
 """citewell's server: reads its settings, puts the parts together, starts.
 
-    python server.py [--index DIR] [--host H] [--port P] [--workers N] [--accepted-wrong RATE]
+    python server.py [--index DIR] [--host H] [--port P] [--workers N] [--accepted-wrong RATE] [--allow-origins LIST]
+                     [--proxies LIST] [--rate N] [--log FORM]
 
-Settings come from CITEWELL_INDEX, CITEWELL_HOST, CITEWELL_PORT, CITEWELL_WORKERS and CITEWELL_ACCEPTED_WRONG; an argument wins
-over the environment.
+Settings come from the environment, each with the prefix CITEWELL_ (docs/operations.md); an argument wins over it. API keys come
+from the environment alone, where other users of the machine do not see them.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Annotated, get_args
 
 from index.environment import prepare_libraries
 
@@ -17,8 +20,8 @@ if __name__ == "__main__":
     prepare_libraries()  # before anything below is imported
 
 from fastapi import FastAPI
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from index.encoder import cores
 from index.local import LocalIndex, trusted_generation
@@ -28,43 +31,60 @@ from qa.policy import ACCEPTED_WRONG
 from qa.starter import ensure_starter_index
 from qa.triage import triage
 from web.engine import WARM_QUESTION, Engine
+from web.guard import GuardSettings
+from web.keys import parse_keys
+from web.logs import LogFormat, configure_logs, log
+from web.metrics import router as metrics
+from web.origins import parse_origins
 from web.pages import router as pages
 from web.pages import static_files
-from web.reference import ASSETS, reference_files
+from web.proxies import parse_proxies
 from web.reference import router as reference
 from web.rest import create_app
 from web.workers import listen, serve
 
 MAX_WORKERS = 64
+MAX_RATE = 1_000_000
+OPEN_TO_ALL = "anyone who reaches %s may ask without limit: set CITEWELL_RATE to so many requests a minute for each address"
 
 
 class Settings(BaseSettings):
     """The server's settings, read once from the environment with the prefix CITEWELL_."""
 
-    model_config = SettingsConfigDict(env_prefix="CITEWELL_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="CITEWELL_", extra="ignore", validate_default=False)
 
     index: Path | None = None
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     workers: int = Field(1, ge=1, le=MAX_WORKERS)
     accepted_wrong: float = Field(ACCEPTED_WRONG, gt=0, lt=1)
+    allow_origins: Annotated[frozenset[str], NoDecode, BeforeValidator(parse_origins)] = frozenset()
+    proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_proxies)] = ()
+    api_keys: Annotated[tuple[bytes, ...], NoDecode, BeforeValidator(parse_keys)] = Field((), repr=False)
+    rate: float = Field(0, ge=0, le=MAX_RATE)
+    log: LogFormat = "text"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until stopped and return the exit code: 0 stopped, 1 could not start or could not load the index."""
+    configure_logs("text")
     try:
         settings = read_settings(arguments)
+        configure_logs(settings.log)
         index = settings.index or ensure_starter_index()
         # A worker that is replaced opens what the others have open, whatever has been built since.
         generation, _ = trusted_generation(index)
         listener = listen(settings.host, settings.port)
     except (StorageError, ValidationError, OSError) as error:
-        print(f"error: {_words(error)}", file=sys.stderr)
+        log.error("%s", _words(error))
         return 1
     host, port = listener.getsockname()[:2]
-    print(f"citewell serves {index} at http://{host}:{port}/ (API: /docs, stop: Ctrl-C)", file=sys.stderr)
+    log.info("citewell serves %s at http://%s:%d/ (API: /docs, stop: Ctrl-C)", index, host, port)
+    if not settings.rate and not ip_address(host.partition("%")[0]).is_loopback:
+        log.warning(OPEN_TO_ALL, host)
     triage(WARM_QUESTION)  # reads the rules into 35 MB, which workers share where that is done before they are forked
-    return serve(application(generation, settings), listener, workers=settings.workers)
+    app = application(generation, settings)
+    return serve(app, listener, workers=settings.workers, proxies=settings.proxies)
 
 
 def read_settings(arguments: Sequence[str] | None) -> Settings:
@@ -75,6 +95,10 @@ def read_settings(arguments: Sequence[str] | None) -> Settings:
     parser.add_argument("--port", metavar="P", help="default: 8000; 0 takes a free one")
     parser.add_argument("--workers", metavar="N", help="processes that answer, default: 1")
     parser.add_argument("--accepted-wrong", metavar="RATE", help="share of unanswerable questions answered, default: 0.05")
+    parser.add_argument("--allow-origins", metavar="LIST", help="origins whose pages may ask, with commas; default: none")
+    parser.add_argument("--proxies", metavar="LIST", help="proxies whose X-Forwarded-For is believed; default: none")
+    parser.add_argument("--rate", metavar="N", help="requests a minute for each client address, default: 0, any number")
+    parser.add_argument("--log", choices=get_args(LogFormat), help="form of the log, default: text")
     given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
     return Settings(**given)
 
@@ -83,8 +107,8 @@ def application(generation: Path, settings: Settings) -> FastAPI:
     """Return the whole application over one generation, for one of the workers that share the cores."""
     threads = max(1, cores() // settings.workers)
     engine = Engine(lambda: Answerer(LocalIndex.open(generation), accepted_wrong=settings.accepted_wrong), threads=threads)
-    app = create_app(engine, pages, reference)
-    app.mount(ASSETS, reference_files(), name="reference")
+    guard = GuardSettings(settings.allow_origins, settings.api_keys, settings.rate)
+    app = create_app(engine, metrics, pages, reference, guard=guard, workers=settings.workers)
     app.mount("/static", static_files(), name="static")
     return app
 

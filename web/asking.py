@@ -11,8 +11,9 @@ from fastapi import Request
 
 from qa.answer import Answer
 from qa.answerer import DEFAULT_TOP_K, Answerer, QuestionError
-from web.engine import engine_of
-from web.guard import Problem
+from web.engine import Busy, engine_of
+from web.metrics import metrics_of
+from web.problem import Problem
 
 Result = TypeVar("Result")
 
@@ -30,19 +31,25 @@ class Asked:
 async def ask(request: Request, asked: Asked, render: Callable[[Answer], Result]) -> Result:
     """Return what ``render`` makes of the answer.
 
-    Raises Problem: 422 for a question that cannot be asked, and what Engine.run raises.
+    Raises Problem: 422 for a question that cannot be asked, and what Engine.run raises. The answer is counted here, whatever
+    protocol it goes out by.
     """
 
-    def work(answerer: Answerer) -> Result:
+    def work(answerer: Answerer) -> tuple[Answer, Result]:
         answer = answerer.ask(asked.question, asked.history, top_k=asked.top_k, after_alert=asked.after_alert)
-        return render(answer)
+        return answer, render(answer)
 
-    return await run(request, work)
+    answer, rendered = await run(request, work)
+    metrics_of(request).answer(answer)
+    return rendered
 
 
 async def run(request: Request, work: Callable[[Answerer], Result]) -> Result:
     """Return what the work gives when its turn comes; raise Problem 422 for a question that cannot be asked."""
     try:
         return await engine_of(request).run(request, work)
+    except Busy:
+        metrics_of(request).event("shed")
+        raise
     except QuestionError as error:
         raise Problem(422, "Invalid request", str(error)) from error

@@ -8,6 +8,7 @@ the door; what an answer is, is qa's business.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from functools import cache
 from typing import Annotated, Any
 
 import orjson
@@ -23,8 +24,10 @@ from qa.answerer import DEFAULT_TOP_K, MAX_QUESTION, MAX_TOP_K, Answerer
 from qa.policy import DISCLAIMER
 from web import asking
 from web.asking import Asked
+from web.description import describe
 from web.engine import LOADING, Engine, engine_of
-from web.guard import Guard, Problem, install_errors
+from web.guard import UNGUARDED, GuardSettings, install_guard
+from web.problem import Problem, install_errors
 
 MAX_HISTORY = 20
 Question = Annotated[str, StringConstraints(min_length=1, max_length=MAX_QUESTION)]
@@ -99,8 +102,8 @@ class PassageRecord(BaseModel):
 
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
-    code: {"model": ProblemDetails, "description": text, "content": {"application/problem+json": {}}}
-    for code, text in ((413, "Body over 16 KiB"), (422, "Not a question"), (503, "Still loading, or busy"))
+    code: {"model": ProblemDetails, "description": text}
+    for code, text in ((422, "Not a question"), (503, "Still loading, or busy"))
 }
 router = APIRouter(tags=["citewell"])
 
@@ -156,13 +159,15 @@ async def index_info(request: Request) -> Response:
     return _response(_json(engine_of(request).require().index.manifest))
 
 
-@router.api_route("/live", methods=["GET", "HEAD"], response_model=dict[str, str])
+@router.head("/live", include_in_schema=False)
+@router.get("/live", response_model=dict[str, str])
 async def live() -> Response:
     """Say that the process is up, whether or not it can answer yet."""
     return _response(b'{"status":"live"}')
 
 
-@router.api_route("/ready", methods=["GET", "HEAD"], response_model=dict[str, str], responses={503: _ERRORS[503]})
+@router.head("/ready", include_in_schema=False)
+@router.get("/ready", response_model=dict[str, str], responses={503: _ERRORS[503]})
 async def ready(request: Request) -> Response:
     """Say that a warm query has been answered, by every worker; 503 before."""
     engine = engine_of(request)
@@ -176,24 +181,31 @@ async def ready(request: Request) -> Response:
 async def _start_loading(app: FastAPI) -> AsyncIterator[None]:
     current_default_thread_limiter().total_tokens = READING_THREADS
     engine: Engine = app.state.engine
+    app.state.metrics.learn([*app.state.templates, *(getattr(each, "path", "") for each in app.routes)])
     engine.start()
     yield
     engine.stop()
 
 
-def create_app(engine: Engine, *routers: APIRouter) -> FastAPI:
-    """Return the application: REST and the given routers, guarded; the engine starts and stops with it."""
+def create_app(engine: Engine, *routers: APIRouter, guard: GuardSettings = UNGUARDED, workers: int = 1) -> FastAPI:
+    """Return the application: REST and the given routers, guarded; the engine starts and stops with it.
+
+    It is made before processes are forked: ``workers`` of them share what the guard counts.
+    """
     app = FastAPI(
         title="citewell",
         summary="Health questions answered with verbatim, cited quotes; never invented.",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=_start_loading,
         responses={500: {"model": ProblemDetails, "description": "The server failed"}},
     )
     app.state.engine = engine
+    app.state.templates = [getattr(route, "path", "") for each in (router, *routers) for route in each.routes]
     install_errors(app)
     for each in (router, *routers):
         app.include_router(each)
-    app.add_middleware(Guard)
+    app.state.metrics = install_guard(app, engine, guard, workers=workers)
+    app.openapi = cache(lambda: describe(app, guard))  # type: ignore[method-assign]
     return app
