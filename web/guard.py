@@ -17,8 +17,8 @@ from web.engine import Engine
 from web.headers import SECURITY_HEADERS, is_widget, security_headers
 from web.keys import require_key
 from web.logs import REQUESTS
-from web.metrics import SCOPE_KEY, Metrics
-from web.origins import OPEN, PREFLIGHT, Origins
+from web.metrics import METRICS_PATH, SCOPE_KEY, Metrics
+from web.origins import OPEN, PREFLIGHT, Headers, Origins
 from web.problem import PROBLEM_TYPE, Problem, describe_validation, install_errors, problem_response
 from web.rate import RateLimit, is_counted
 
@@ -85,7 +85,7 @@ class Guard:
             return
         begun = time.perf_counter()
         origins = [value for name, value in scope["headers"] if name == b"origin"]
-        allowance = OPEN if is_widget(scope["path"]) else self._origins.headers(origins)
+        allowance = self._allowance(scope["path"], origins)
         exchange = _Exchange(scope, receive, send, allowance)
         scope[SCOPE_KEY] = self._metrics
         try:
@@ -95,6 +95,12 @@ class Guard:
                 await exchange.run(self._app, self._admit)
         finally:
             self._note(scope, exchange, time.perf_counter() - begun)
+
+    def _allowance(self, path: str, origins: list[bytes]) -> Headers:
+        """Return what a page of another origin is told; of the operator's own figures no page is told anything."""
+        if is_widget(path):
+            return OPEN
+        return () if path == METRICS_PATH else self._origins.headers(origins)
 
     def _admit(self, scope: Scope) -> None:
         """Raise Problem 401 or 429 for a request that may not come in."""
@@ -145,7 +151,7 @@ class _TooLarge(Exception):
 class _Exchange:
     """One request and its response, watched."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, allowance: tuple[tuple[bytes, bytes], ...]) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, allowance: Headers) -> None:
         self._scope, self._receive, self._send = scope, receive, send
         self._max_body = body_limit(scope["path"])
         self.request_id = os.urandom(8).hex().encode()

@@ -9,6 +9,7 @@ import logging
 import logging.config
 import sys
 import threading
+import time
 import traceback
 import types
 import warnings
@@ -70,7 +71,11 @@ class TextLines(logging.Formatter):
 
 
 class JsonLines(OrjsonFormatter):
-    """One JSON object a line."""
+    """One JSON object a line, its time in UTC."""
+
+    converter = time.gmtime
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
 
     def __init__(self) -> None:
         super().__init__(["asctime", "levelname", "name", "message"], rename_fields=_NAMES)

@@ -26,6 +26,7 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 METHODS = ("GET", "HEAD", "POST", "OPTIONS", "DELETE", "other")
 CLASSES = ("2xx", "3xx", "4xx", "5xx")
 OTHER = "other"
+METRICS_PATH = "/metrics"
 # Where the guard leaves the counts for those who answer.
 SCOPE_KEY = "citewell.metrics"
 # Route templates told apart; more of them are counted as one. The application has about 25.
@@ -60,7 +61,7 @@ class Metrics:
 
     def learn(self, templates: Iterable[str]) -> None:
         """Take these for the route templates there are; every process of a server must be given the same."""
-        names = [OTHER, *sorted(set(templates) - {OTHER})][:MAX_ROUTES]
+        names = [OTHER, *sorted(set(templates) - {OTHER, ""})][:MAX_ROUTES]
         self._routes = {name: place for place, name in enumerate(names)}
 
     def template(self, scope: Mapping[str, Any]) -> str:
@@ -162,7 +163,7 @@ router = APIRouter(tags=["operations"])
 _TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
 
 
-@router.get("/metrics", response_class=Response, responses=_TEXT)
+@router.get(METRICS_PATH, response_class=Response, responses=_TEXT)
 async def metrics(request: Request) -> Response:
     """Return counts and latencies in the text format of Prometheus, summed over all workers."""
     registry = CollectorRegistry(auto_describe=False)
