@@ -15,7 +15,7 @@ import orjson
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
 
 from corpus.passage import Passage, Reference
 from index.storage import Manifest
@@ -30,6 +30,8 @@ from web.guard import UNGUARDED, GuardSettings, install_guard
 from web.problem import Problem, install_errors
 
 MAX_HISTORY = 20
+# What the description calls not blank: what is left when Python strips a text, in the white space of JSON Schema's patterns.
+NOT_BLANK = {"pattern": r"[^\s\x1c-\x1f\x85]"}
 Question = Annotated[str, StringConstraints(min_length=1, max_length=MAX_QUESTION)]
 # Threads that read passages and static files from disk; each takes a fraction of a millisecond.
 READING_THREADS = 4
@@ -44,10 +46,18 @@ class ProblemDetails(BaseModel):
     detail: str
 
 
+def _whole(value: object) -> object:
+    """Return 3 for 3.0, which JSON does not tell apart."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Count = Annotated[int, Field(ge=1, le=MAX_TOP_K), BeforeValidator(_whole)]
+
+
 class _Body(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
 
-    question: Question = Field(description="The question, 1 to 2,000 characters.")
+    question: Question = Field(description="The question, 1 to 2,000 characters.", json_schema_extra=NOT_BLANK)
 
     @field_validator("question")
     @classmethod
@@ -60,7 +70,7 @@ class _Body(BaseModel):
 class AskBody(_Body):
     """The body of POST /v1/ask."""
 
-    top_k: int = Field(DEFAULT_TOP_K, ge=1, le=MAX_TOP_K, description="How many quotes to return at most.")
+    top_k: Count = Field(DEFAULT_TOP_K, description="How many quotes to return at most.")
     history: list[Question] = Field(default=[], max_length=MAX_HISTORY, description="Earlier questions, oldest first.")
     after_alert: bool = Field(default=False, description="Say true once the reader has seen the emergency card.")
 
@@ -68,7 +78,7 @@ class AskBody(_Body):
 class SearchBody(_Body):
     """The body of POST /v1/search."""
 
-    top_k: int = Field(10, ge=1, le=MAX_TOP_K, description="How many passages to return at most.")
+    top_k: Count = Field(10, description="How many passages to return at most.")
 
 
 class SearchResult(BaseModel):
