@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import APIOperation, Case, GenerationMode
+from schemathesis.core.result import Ok
 
 from tests.conftest import running_server
 
@@ -33,13 +35,13 @@ class Exchanged:
         self._url, self._session = url, session
         self.statuses: Counter[tuple[str, int]] = Counter()
 
-    def send(self, case: Case) -> None:
+    def send(self, case: Case[Any, Any]) -> None:
         """Send a request and check the answer against the description, server errors and all."""
         response = case.call(base_url=self._url, session=self._session, timeout=30)
         self.statuses[case.operation.label, response.status_code] += 1
         case.validate_response(response, transport_kwargs={"session": self._session})
 
-    def fuzz(self, operation: APIOperation, mode: GenerationMode, examples: int) -> None:
+    def fuzz(self, operation: APIOperation[Any, Any, Any, Any], mode: GenerationMode, examples: int) -> None:
         """Send as many generated requests as wanted, or as there are."""
 
         @settings(
@@ -51,7 +53,7 @@ class Exchanged:
             suppress_health_check=list(HealthCheck),
         )
         @given(case=operation.as_strategy(mode))
-        def each(case: Case) -> None:
+        def each(case: Case[Any, Any]) -> None:
             self.send(case)
 
         try:
@@ -81,6 +83,7 @@ def test_5000_generated_requests_find_no_server_error_and_no_untruth(guarded: st
         exchanged = Exchanged(guarded, session)
         labels = []
         for found in schema.get_all_operations():
+            assert isinstance(found, Ok)
             operation = found.ok()
             labels.append(operation.label)
             for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):

@@ -128,10 +128,8 @@ def _name(schema: dict[str, Any]) -> str:
     """Return the name of the schema that a value is made of, itself or as a part, or nothing."""
     if "$ref" in schema:
         return str(schema["$ref"]).removeprefix(PREFIX)
-    for part in (schema.get("items", {}), *schema.get("anyOf", ())):
-        if found := _name(part):
-            return found
-    return ""
+    parts = [schema["items"]] if "items" in schema else schema.get("anyOf", [])
+    return next(filter(None, map(_name, parts)), "")
 
 
 @cache
