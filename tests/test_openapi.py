@@ -35,7 +35,7 @@ class Exchanged:
         self._url, self._session = url, session
         self.statuses: Counter[tuple[str, int]] = Counter()
 
-    def send(self, case: Case[Any, Any]) -> None:
+    def send(self, case: Case[Any]) -> None:
         """Send a request and check the answer against the description, server errors and all."""
         response = case.call(base_url=self._url, session=self._session, timeout=30)
         self.statuses[case.operation.label, response.status_code] += 1
@@ -53,7 +53,7 @@ class Exchanged:
             suppress_health_check=list(HealthCheck),
         )
         @given(case=operation.as_strategy(mode))
-        def each(case: Case[Any, Any]) -> None:
+        def each(case: Case[Any]) -> None:
             self.send(case)
 
         try:

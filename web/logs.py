@@ -73,7 +73,7 @@ class TextLines(logging.Formatter):
 class JsonLines(OrjsonFormatter):
     """One JSON object a line, its time in UTC."""
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
     default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03dZ"
 

@@ -16,6 +16,7 @@ from anyio.to_thread import current_default_thread_limiter
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
+from pydantic.config import JsonDict
 
 from corpus.passage import Passage, Reference
 from index.storage import Manifest
@@ -31,7 +32,7 @@ from web.problem import Problem, install_errors
 
 MAX_HISTORY = 20
 # What the description calls not blank: what is left when Python strips a text, in the white space of JSON Schema's patterns.
-NOT_BLANK = {"pattern": r"[^\s\x1c-\x1f\x85]"}
+NOT_BLANK: JsonDict = {"pattern": r"[^\s\x1c-\x1f\x85]"}
 Question = Annotated[str, StringConstraints(min_length=1, max_length=MAX_QUESTION)]
 # Threads that read passages and static files from disk; each takes a fraction of a millisecond.
 READING_THREADS = 4
