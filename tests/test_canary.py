@@ -58,7 +58,7 @@ WAYS: dict[str, Send] = {
     "path": lambda client, text: client.get(f"/v1/passages/{text[:200]}"),
     "no path": lambda client, text: client.get(f"/{text[:200]}"),
     "query": lambda client, text: client.post("/v1/ask", params={"question": text}, json={"question": text}),
-    "header": lambda client, text: client.get("/live", headers={"X-Question": text[:200].encode(), "Origin": "null"}),
+    "header": lambda client, text: client.get("/live", headers=[(b"X-Question", text[:200].encode()), (b"Origin", b"null")]),
     "method": lambda client, _: client.request(CANARY.upper(), "/v1/ask"),
     "wrong fields": lambda client, text: client.post("/v1/ask", json={"question": [text], text[:50]: text, "top_k": text}),
     "broken JSON": lambda client, text: client.post("/v1/ask", content=b'{"question": "' + text.encode()),
