@@ -1,9 +1,11 @@
 """The API reference at /docs: openapi.json as one page of plain HTML, without a script.
 
-Swagger UI, which stood here, needs inline styles and makes HTML from strings; the Content-Security-Policy and Trusted Types
+Swagger UI and its like need inline styles and make HTML from strings; the Content-Security-Policy and Trusted Types
 of every other page forbid both. Nothing here knows a route: the page says what the description says.
 """
 
+import json
+import shlex
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -49,13 +51,14 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method of one path."""
+    """One method of one path; ``example`` is a command that calls it, from the address on."""
 
     method: str
     path: str
     summary: str
     parameters: tuple[Field, ...]
     body: str
+    example: str
     replies: tuple[Reply, ...]
 
 
@@ -65,19 +68,21 @@ def reference(request: Request) -> HTMLResponse:
     described = request.app.openapi()
     schemas = {name: fields(schema) for name, schema in described["components"]["schemas"].items()}
     page = _environment().get_template("reference.html")
-    return HTMLResponse(page.render(info=described["info"], operations=operations(described), schemas=schemas))
+    base = str(request.base_url).rstrip("/")
+    return HTMLResponse(page.render(info=described["info"], operations=operations(described), schemas=schemas, base=base))
 
 
 def operations(described: dict[str, Any]) -> tuple[Operation, ...]:
     """Return the operations of a description in its order."""
+    schemas = described["components"]["schemas"]
     return tuple(
-        _operation(method.upper(), path, operation)
+        _operation(method.upper(), path, operation, schemas)
         for path, methods in described["paths"].items()
         for method, operation in methods.items()
     )
 
 
-def _operation(method: str, path: str, operation: dict[str, Any]) -> Operation:
+def _operation(method: str, path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> Operation:
     parameters = tuple(
         _field(each["name"], each["schema"], required=each.get("required", False)) for each in operation.get("parameters", ())
     )
@@ -87,7 +92,18 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> Operation:
         replies.append(Reply(status, reply["description"], media, _name(schema)))
     _, body = _content(operation.get("requestBody", {}))
     summary = operation.get("description") or operation.get("summary", "")
-    return Operation(method, path, summary, parameters, _name(body), tuple(replies))
+    name = _name(body)
+    example = _example(path, schemas[name]) if name else path
+    return Operation(method, path, summary, parameters, name, example, tuple(replies))
+
+
+def _example(path: str, schema: dict[str, Any]) -> str:
+    """Return the rest of a command that sends the fields which must be there, each as its schema's example has it."""
+    required = schema.get("required", ())
+    sent = {
+        name: each.get("examples", [_kind(each)])[0] for name, each in schema.get("properties", {}).items() if name in required
+    }
+    return f"{path} -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(sent))}"
 
 
 def _content(holder: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -105,7 +121,7 @@ def fields(schema: dict[str, Any]) -> tuple[Field, ...]:
 
 def _field(name: str, schema: dict[str, Any], *, required: bool) -> Field:
     notes = [schema["description"]] if schema.get("description") else []
-    notes += [words.format(f"{schema[limit]:,}") for limit, words in _LIMITS.items() if limit in schema]
+    notes += [words.format(f"{int(schema[limit]):,}") for limit, words in _LIMITS.items() if limit in schema]
     if schema.get("default") not in (None, ""):
         notes.append(f"default {str(schema['default']).lower()}")
     return Field(name, _kind(schema), _name(schema), required, "; ".join(note.rstrip(".") for note in notes))

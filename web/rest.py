@@ -58,7 +58,7 @@ Count = Annotated[int, Field(ge=1, le=MAX_TOP_K), BeforeValidator(_whole)]
 class _Body(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
 
-    question: Question = Field(description="The question, 1 to 2,000 characters.", json_schema_extra=NOT_BLANK)
+    question: Question = Field(description="The question.", examples=["What is sciatica?"], json_schema_extra=NOT_BLANK)
 
     @field_validator("question")
     @classmethod
