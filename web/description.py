@@ -39,10 +39,10 @@ def _add_guard(operation: dict[str, Any], method: str, path: str, settings: Guar
     responses = operation["responses"]
     if "requestBody" not in operation and all(each["in"] == "path" for each in operation.get("parameters", ())):
         responses.pop("422", None)  # nothing but text in the path, which is never invalid
-    for status in responses:
-        if status >= "400":
-            responses[status]["content"] = _PROBLEM
-    responses["400"] = {"description": "No readable request", "content": _PROBLEM}
+    for status, response in responses.items():
+        if status >= "400" and _is_problem(response):
+            response["content"] = _PROBLEM
+    responses.setdefault("400", {"description": "No readable request", "content": _PROBLEM})
     responses["413"] = {"description": f"Body over {body_limit(path):,} bytes", "content": _PROBLEM}
     if settings.keys and path not in HEALTH:
         responses["401"] = {"description": "No valid API key", "content": _PROBLEM}
@@ -50,3 +50,9 @@ def _add_guard(operation: dict[str, Any], method: str, path: str, settings: Guar
     if settings.rate and is_counted(method, path):
         responses["429"] = {"description": "Too many requests", "content": _PROBLEM, "headers": _RETRY}
     operation["responses"] = dict(sorted(responses.items()))
+
+
+def _is_problem(response: dict[str, Any]) -> bool:
+    """Say whether a response is described as a problem, or as FastAPI describes what it refuses, or not at all."""
+    named = {str(held.get("schema", {}).get("$ref", "")).rpartition("/")[2] for held in response.get("content", {}).values()}
+    return named <= {"ProblemDetails", "", *_UNUSED}

@@ -7,8 +7,8 @@ what was sent. Nothing here answers a question; no question text is ever put in 
 import logging
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -170,7 +170,7 @@ class _Exchange:
         await self.send({"type": "http.response.start", "status": 204, "headers": list(PREFLIGHT)})
         await self.send({"type": "http.response.body", "body": b""})
 
-    async def run(self, app: ASGIApp, admit: Any) -> None:
+    async def run(self, app: ASGIApp, admit: Callable[[Scope], None]) -> None:
         """Let the request through to the application, or answer why not."""
         try:
             admit(self._scope)
