@@ -40,7 +40,8 @@ async def ask(request: Request, asked: Asked, render: Callable[[Answer], Result]
         return answer, render(answer)
 
     answer, rendered = await run(request, work)
-    metrics_of(request).answer(answer)
+    if (metrics := metrics_of(request)) is not None:
+        metrics.answer(answer)
     return rendered
 
 
@@ -49,7 +50,8 @@ async def run(request: Request, work: Callable[[Answerer], Result]) -> Result:
     try:
         return await engine_of(request).run(request, work)
     except Busy:
-        metrics_of(request).event("shed")
+        if (metrics := metrics_of(request)) is not None:
+            metrics.event("shed")
         raise
     except QuestionError as error:
         raise Problem(422, "Invalid request", str(error)) from error

@@ -154,9 +154,9 @@ def _cumulated(counts: list[float]) -> list[tuple[str, float]]:
     return buckets
 
 
-def metrics_of(request: Request) -> Metrics:
-    """Return what the guard of the application that was asked counts with."""
-    return cast(Metrics, request.scope[SCOPE_KEY])
+def metrics_of(request: Request) -> Metrics | None:
+    """Return what the guard of the application that was asked counts with; one without a guard counts nothing."""
+    return cast(Metrics | None, request.scope.get(SCOPE_KEY))
 
 
 router = APIRouter(tags=["operations"])
@@ -167,5 +167,6 @@ _TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"sche
 async def metrics(request: Request) -> Response:
     """Return counts and latencies in the text format of Prometheus, summed over all workers."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Reading(metrics_of(request)))
+    if (counts := metrics_of(request)) is not None:
+        registry.register(_Reading(counts))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
