@@ -1,11 +1,11 @@
 """citewell's server: reads its settings, puts the parts together, starts.
 
     python server.py [--index DIR] [--host H] [--port P] [--workers N] [--accepted-wrong RATE] [--public-url URL]
-                     [--feedback FILE] [--unanswered FILE]
+                     [--allow-origins LIST] [--proxies LIST] [--rate N] [--log FORM] [--feedback FILE] [--unanswered FILE]
     python server.py --mcp [--index DIR]
 
-Settings come from CITEWELL_INDEX, CITEWELL_HOST, CITEWELL_PORT, CITEWELL_WORKERS, CITEWELL_ACCEPTED_WRONG, CITEWELL_PUBLIC_URL,
-CITEWELL_FEEDBACK and CITEWELL_UNANSWERED; an argument wins over the environment. With --mcp it speaks the Model Context Protocol
+Settings come from the environment, each with the prefix CITEWELL_ (docs/operations.md); an argument wins over it. API keys come
+from the environment alone, where other users of the machine do not see them. With --mcp it speaks the Model Context Protocol
 over stdin and stdout instead of HTTP.
 """
 
@@ -13,7 +13,9 @@ import argparse
 import signal
 import sys
 from collections.abc import Sequence
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Annotated, get_args
 
 from index.environment import prepare_libraries
 
@@ -21,8 +23,8 @@ if __name__ == "__main__":
     prepare_libraries()  # before anything below is imported
 
 from fastapi import FastAPI
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from index.encoder import cores
 from index.local import LocalIndex, trusted_generation
@@ -36,21 +38,28 @@ from web import deep_chat, feedback, mcp, openai, unanswered
 from web.addresses import checked_public_url
 from web.dialects import Dialects
 from web.engine import WARM_QUESTION, Engine
+from web.guard import GuardSettings
+from web.keys import parse_keys
+from web.logs import LogFormat, configure_logs, log
+from web.metrics import router as metrics
+from web.origins import parse_origins
 from web.pages import router as pages
 from web.pages import static_files
-from web.reference import ASSETS, reference_files
+from web.proxies import parse_proxies
 from web.reference import router as reference
 from web.rest import create_app
 from web.store import StoreError
 from web.workers import listen, serve
 
 MAX_WORKERS = 64
+MAX_RATE = 1_000_000
+OPEN_TO_ALL = "anyone who reaches %s may ask without limit: set CITEWELL_RATE to so many requests a minute for each address"
 
 
 class Settings(BaseSettings):
     """The server's settings, read once from the environment with the prefix CITEWELL_."""
 
-    model_config = SettingsConfigDict(env_prefix="CITEWELL_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="CITEWELL_", extra="ignore", validate_default=False)
 
     index: Path | None = None
     host: str = "127.0.0.1"
@@ -59,6 +68,11 @@ class Settings(BaseSettings):
     accepted_wrong: float = Field(ACCEPTED_WRONG, gt=0, lt=1)
     feedback: Path | None = None
     unanswered: Path | None = None
+    allow_origins: Annotated[frozenset[str], NoDecode, BeforeValidator(parse_origins)] = frozenset()
+    proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_proxies)] = ()
+    api_keys: Annotated[tuple[bytes, ...], NoDecode, BeforeValidator(parse_keys)] = Field((), repr=False)
+    rate: float = Field(0, ge=0, le=MAX_RATE)
+    log: LogFormat = "text"
     public_url: str = ""
 
     @field_validator("public_url")
@@ -69,8 +83,10 @@ class Settings(BaseSettings):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until stopped and return the exit code: 0 stopped, 1 could not start or could not load the index."""
+    configure_logs("text")
     try:
         settings = read_settings(arguments)
+        configure_logs(settings.log)
         index = settings.index or ensure_starter_index()
         # A worker that is replaced opens what the others have open, whatever has been built since.
         generation, _ = trusted_generation(index)
@@ -79,12 +95,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         app = application(generation, settings)
         listener = listen(settings.host, settings.port)
     except (StorageError, StoreError, VocabularyError, ValidationError, OSError) as error:
-        print(f"error: {_words(error)}", file=sys.stderr)
+        log.error("%s", _words(error))
         return 1
     host, port = listener.getsockname()[:2]
-    print(f"citewell serves {index} at http://{host}:{port}/ (API: /docs, stop: Ctrl-C)", file=sys.stderr)
+    log.info("citewell serves %s at http://%s:%d/ (API: /docs, stop: Ctrl-C)", index, host, port)
+    if not settings.rate and not ip_address(host.partition("%")[0]).is_loopback:
+        log.warning(OPEN_TO_ALL, host)
     triage(WARM_QUESTION)  # reads the rules into 35 MB, which workers share where that is done before they are forked
-    return serve(app, listener, workers=settings.workers)
+    return serve(app, listener, workers=settings.workers, proxies=settings.proxies)
 
 
 def read_settings(arguments: Sequence[str] | None) -> Settings:
@@ -104,6 +122,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--unanswered", metavar="FILE", help="count unanswered questions' words in this one; default: none")
     parser.add_argument("--public-url", metavar="URL", help="base of the addresses in citations, default: as requested")
     parser.add_argument("--mcp", action="store_true", help="speak MCP over stdin and stdout instead of HTTP")
+    parser.add_argument("--allow-origins", metavar="LIST", help="origins whose pages may ask, with commas; default: none")
+    parser.add_argument("--proxies", metavar="LIST", help="proxies whose X-Forwarded-For is believed; default: none")
+    parser.add_argument("--rate", metavar="N", help="requests a minute for each client address, default: 0, any number")
+    parser.add_argument("--log", choices=get_args(LogFormat), help="form of the log, default: text")
     return parser
 
 
@@ -111,9 +133,11 @@ def application(generation: Path, settings: Settings) -> FastAPI:
     """Return the whole application over one generation, for one of the workers that share the cores."""
     threads = max(1, cores() // settings.workers)
     engine = Engine(lambda: Answerer(LocalIndex.open(generation), accepted_wrong=settings.accepted_wrong), threads=threads)
-    routers = (pages, reference, openai.router, deep_chat.router, mcp.router, feedback.router, unanswered.router)
-    app = create_app(engine, *routers)
+    routers = (metrics, pages, reference, openai.router, deep_chat.router, mcp.router, feedback.router, unanswered.router)
+    guard = GuardSettings(settings.allow_origins, settings.api_keys, settings.rate)
+    app = create_app(engine, *routers, guard=guard, workers=settings.workers)
     app.state.public_url = settings.public_url
+    app.state.allow_origins = settings.allow_origins
     app.state.feedback = settings.feedback is not None
     if settings.feedback:
         app.state.votes = feedback.Feedback(feedback.open_votes(settings.feedback))
@@ -121,7 +145,6 @@ def application(generation: Path, settings: Settings) -> FastAPI:
         counts = unanswered.open_counts(settings.unanswered)
         app.state.unanswered = unanswered.Unanswered(counts, open_vocabulary(generation))
     app.add_middleware(Dialects)
-    app.mount(ASSETS, reference_files(), name="reference")
     app.mount("/static", static_files(), name="static")
     return app
 

@@ -14,13 +14,19 @@ from qa.answerer import MAX_QUESTION
 from qa.policy import ACCEPTED_WRONG, DISCLAIMER
 from server import Settings
 from tests.conftest import PROJECT, run_command
-from web.guard import MAX_BODY_BYTES
+from web.engine import QUEUE
+from web.guard import HISTORY_PATHS, MAX_BODY_BYTES
+from web.headers import SECURITY_HEADERS
+from web.keys import MIN_LENGTH
+from web.metrics import EVENTS, LEVELS
+from web.rate import BUCKETS, BURST
 from web.rest import router
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 ARCHITECTURE = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
 RETRIEVAL = (PROJECT / "docs" / "retrieval.md").read_text(encoding="utf-8")
 PROTOCOLS = (PROJECT / "docs" / "protocols.md").read_text(encoding="utf-8")
+OPERATIONS = (PROJECT / "docs" / "operations.md").read_text(encoding="utf-8")
 SAFETY = (PROJECT / "docs" / "safety.md").read_text(encoding="utf-8")
 
 
@@ -55,6 +61,7 @@ def test_every_route_is_in_the_readme(route: str) -> None:
         (("-m", "index", "verify"), ("--source", "--json")),
         (("-m", "qa"), ("--index", "--top-k", "--accepted-wrong", "--history", "--after-alert", "--json")),
         (("server.py",), ("--index", "--host", "--port", "--workers", "--accepted-wrong", "--public-url", "--mcp")),
+        (("server.py",), ("--rate", "--log", "--allow-origins", "--proxies", "--feedback", "--unanswered")),
         (("evaluate.py",), ("--retriever", "--split", "--run-out", "--unanswerable", "--triage", "--json")),
     ],
 )
@@ -65,7 +72,20 @@ def test_every_flag_is_there(command: tuple[str, ...], flags: tuple[str, ...]) -
 
 def test_settings_are_documented() -> None:
     for name in Settings.model_fields:
-        assert f"CITEWELL_{name.upper()}" in README
+        assert f"| `CITEWELL_{name.upper()}` |" in OPERATIONS
+        assert (f"| `--{name.replace('_', '-')}` |" in OPERATIONS) == (name != "api_keys")
+
+
+def test_operations_says_what_the_guard_does() -> None:
+    for name, value in SECURITY_HEADERS.items():
+        assert f"| `{name}` | `{value}`" in OPERATIONS
+    assert f"after a burst of {BURST}." in OPERATIONS
+    assert f"{BUCKETS:,} places ({BUCKETS * 8 // 1024} KiB)" in OPERATIONS
+    assert f"takes on {QUEUE} questions" in OPERATIONS
+    assert f"{MIN_LENGTH} characters or more" in OPERATIONS
+    for name in (*(f"citewell_{event}_total" for event in EVENTS), *LEVELS):
+        assert f"`{name}`" in OPERATIONS
+    assert all(f"`{path}`" in OPERATIONS for path in HISTORY_PATHS)
 
 
 def test_figures_in_the_documents_are_those_of_the_code() -> None:

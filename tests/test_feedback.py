@@ -20,8 +20,9 @@ from fastapi.testclient import TestClient
 
 from tests.conftest import PROJECT, run_command, running_server
 from tests.test_server import QUESTION, check_problem
+from web.engine import Engine
 from web.feedback import FULL, OFF, TAGS, UNWRITTEN, Feedback, Vote, main, open_votes, report, router, votes_in
-from web.guard import Guard, install_errors
+from web.guard import GuardSettings, install_errors, install_guard
 from web.store import Store, StoreError
 
 ANSWER, OTHER, PASSAGE = "0123456789abcdef", "fedcba9876543210", "c6abea8871dba155"
@@ -35,7 +36,7 @@ def application(store: Store) -> FastAPI:
     app = FastAPI()
     install_errors(app)
     app.include_router(router)
-    app.add_middleware(Guard)
+    install_guard(app, Engine(lambda: pytest.fail("never loaded")), GuardSettings())
     app.state.votes = Feedback(store)
     return app
 

@@ -27,6 +27,8 @@ ONLY_IN = {
     "onnxruntime": {"index/encoder.py", "index/graphs.py"},
     "onnx": {"index/graphs.py"},
     "fastapi": {"web", "server.py"},
+    "prometheus_client": {"web/metrics.py"},
+    "pythonjsonlogger": {"web/logs.py"},
     "ir_measures": {"evaluate.py"},
     "rapidfuzz": {"index/nearness.py", "index/spelling.py"},
     "sklearn": {"evaluation/abstention.py"},

@@ -17,7 +17,7 @@ from qa.answer import Alert, AlertSource, Answer, Citation, Disclaimer, IndexRef
 from qa.answerer import Answerer, QuestionError
 from qa.policy import ABSTENTION, ADVICE, DISCLAIMER
 from web.engine import Engine
-from web.guard import Guard, install_errors
+from web.guard import GuardSettings, install_errors, install_guard
 from web.pages import STARTERS, blocks, pieces, router, static_files
 
 TEXT = (
@@ -121,7 +121,7 @@ def client(shelf: Shelf | None) -> TestClient:
         app.state.engine.load()
         shelf.asked.clear()  # the warm question
     install_errors(app)
-    app.add_middleware(Guard)
+    install_guard(app, app.state.engine, GuardSettings())
     app.include_router(router)
     app.mount("/static", static_files())
     return TestClient(app)

@@ -12,8 +12,9 @@ from fastapi import Request
 from index.facets import EVERYTHING, Filters
 from qa.answer import Answer
 from qa.answerer import DEFAULT_TOP_K, Answerer, QuestionError
-from web.engine import engine_of
-from web.guard import Problem
+from web.engine import Busy, engine_of
+from web.metrics import metrics_of
+from web.problem import Problem
 from web.unanswered import Unanswered
 
 Result = TypeVar("Result")
@@ -36,12 +37,13 @@ class Asked:
 async def ask(request: Request, asked: Asked, render: Callable[[Answer], Result]) -> Result:
     """Return what ``render`` makes of the answer.
 
-    Raises Problem: 422 for a question that cannot be asked, and what Engine.run raises.
+    Raises Problem: 422 for a question that cannot be asked, and what Engine.run raises. The answer is counted here, whatever
+    protocol it goes out by.
     """
 
     unanswered: Unanswered | None = getattr(request.app.state, "unanswered", None)
 
-    def work(answerer: Answerer) -> Result:
+    def work(answerer: Answerer) -> tuple[Answer, Result]:
         answer = answerer.ask(
             asked.question, asked.history, top_k=asked.top_k, after_alert=asked.after_alert, filters=asked.filters
         )
@@ -49,14 +51,21 @@ async def ask(request: Request, asked: Asked, render: Callable[[Answer], Result]
         # What a filter leaves out is no gap in the corpus.
         if unanswered is not None and asked.filters == EVERYTHING:
             unanswered.note(asked.question, answer)
-        return rendered
+        return answer, rendered
 
-    return await run(request, work)
+    answer, rendered = await run(request, work)
+    if (metrics := metrics_of(request)) is not None:
+        metrics.answer(answer)
+    return rendered
 
 
 async def run(request: Request, work: Callable[[Answerer], Result]) -> Result:
     """Return what the work gives when its turn comes; raise Problem 422 for a question that cannot be asked."""
     try:
         return await engine_of(request).run(request, work)
+    except Busy:
+        if (metrics := metrics_of(request)) is not None:
+            metrics.event("shed")
+        raise
     except QuestionError as error:
         raise Problem(422, "Invalid request", str(error)) from error

@@ -6,6 +6,7 @@ Nothing here knows about routes.
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from typing import TypeVar, cast
 from fastapi import Request
 
 from qa.answerer import Answerer
-from web.guard import Problem
+from web.problem import Problem
 
 Result = TypeVar("Result")
 
@@ -26,6 +27,13 @@ BUSY = "More questions are waiting than can be answered soon. Try again in a mom
 # Questions that one process takes on, those being answered included. 256 wait for at most about two seconds at the slowest
 # speed measured (8 ms a question); a reader who waits longer asks again and so makes the queue longer still.
 QUEUE = 256
+
+
+class Busy(Problem):
+    """More questions wait than can be answered soon."""
+
+    def __init__(self) -> None:
+        super().__init__(503, "Busy", BUSY, headers={"Retry-After": "1"})
 
 
 class Engine:
@@ -50,16 +58,30 @@ class Engine:
     def start(self) -> None:
         """Begin loading in a thread of its own, unless loaded already, and return at once."""
         if self._answerer is None:
-            threading.Thread(target=self.load, name="citewell-load", daemon=True).start()
+            threading.Thread(target=self.load_or_say, name="citewell-load", daemon=True).start()
 
     def stop(self) -> None:
         """Let the question being answered end and forget the others."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     @property
+    def place(self) -> int:
+        """The place of this process among those that share a memory."""
+        return self._place
+
+    @property
     def answerer(self) -> Answerer | None:
         """The answerer when ready, else None."""
         return self._answerer
+
+    def load_or_say(self) -> bool:
+        """Load, and say whether that went well; the log says why not, in the words of the error: nobody has asked yet."""
+        try:
+            self.load()
+        except Exception as error:
+            logging.getLogger(__name__).error("the index could not be loaded: %s", error, exc_info=error)
+            return False
+        return True
 
     def load(self) -> None:
         """Open the index and answer a warm question; where that fails say so in ``failed`` and raise what failed."""
@@ -67,7 +89,7 @@ class Engine:
             answerer = self._load()
             answerer.ask(WARM_QUESTION)
         except Exception:
-            self.failed = True  # the reason goes to the log with the thread's end, never to a reader
+            self.failed = True  # the reason goes to the log, never to a reader
             raise
         self._answerer = answerer
         self._places[self._place] = 1
@@ -79,7 +101,7 @@ class Engine:
         """
         answerer = self.require()
         if self._inside >= self._queue:
-            raise Problem(503, "Busy", BUSY, headers={"Retry-After": "1"})
+            raise Busy
         self._inside += 1
         try:
             waited = self._turns.locked()

@@ -25,7 +25,7 @@ from web.chats import IN_WORDS, PROGRAM, USER, Turn, asked_from
 from web.engine import engine_of
 from web.guard import Problem
 from web.plain import GAP, plain
-from web.rest import ProblemDetails
+from web.rest import ProblemDetails, whole_number
 from web.side_prompts import is_side_prompt, is_side_task
 from web.stream import STREAM, stream_response
 
@@ -65,17 +65,12 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-def _whole_number(value: object) -> object:
-    """Return 3 for 3.0, which JSON does not tell apart."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
 class Options(BaseModel):
     """What citewell alone knows: as in POST /v1/ask."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
-    top_k: Annotated[int, Field(ge=1, le=MAX_TOP_K), BeforeValidator(_whole_number)] = DEFAULT_TOP_K
+    top_k: Annotated[int, Field(ge=1, le=MAX_TOP_K), BeforeValidator(whole_number)] = DEFAULT_TOP_K
     after_alert: bool = False
 
 
@@ -101,7 +96,7 @@ class ChatBody(BaseModel):
     model: str | None = None
     stream: bool | None = False
     stream_options: StreamOptions | None = None
-    n: Annotated[int, Field(ge=1, le=1), BeforeValidator(_whole_number)] | None = Field(
+    n: Annotated[int, Field(ge=1, le=1), BeforeValidator(whole_number)] | None = Field(
         None, description="There is one answer: 1 or nothing."
     )
     metadata: dict[str, Any] | None = None

@@ -8,13 +8,15 @@ the door; what an answer is, is qa's business.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from functools import cache
 from typing import Annotated, Any
 
 import orjson
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic.config import JsonDict
 
 from corpus.passage import Passage, Reference
 from index.facets import FIELDS, Filters
@@ -24,11 +26,15 @@ from qa.answerer import DEFAULT_TOP_K, MAX_FILTER_VALUES, MAX_QUESTION, MAX_TOP_
 from qa.policy import DISCLAIMER
 from web import asking
 from web.asking import Asked
+from web.description import describe
 from web.engine import LOADING, Engine, engine_of
-from web.guard import Guard, Problem, install_errors
+from web.guard import UNGUARDED, GuardSettings, install_guard
+from web.problem import Problem, install_errors
 from web.stream import STREAM, answer_events, stream_response, wants_events
 
 MAX_HISTORY = 20
+# What the description calls not blank: what is left when Python strips a text, in the white space of JSON Schema's patterns.
+NOT_BLANK: JsonDict = {"pattern": r"[^\s\x1c-\x1f\x85]"}
 Question = Annotated[str, StringConstraints(min_length=1, max_length=MAX_QUESTION)]
 # Threads that read passages and static files from disk; each takes a fraction of a millisecond.
 READING_THREADS = 4
@@ -69,10 +75,18 @@ class FiltersBody(BaseModel):
         return Filters(tuple(self.publisher), tuple(self.document), tuple(self.language))
 
 
+def whole_number(value: object) -> object:
+    """Return 3 for 3.0, which JSON does not tell apart."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Count = Annotated[int, Field(ge=1, le=MAX_TOP_K), BeforeValidator(whole_number)]
+
+
 class _Body(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
 
-    question: Question = Field(description="The question, 1 to 2,000 characters.")
+    question: Question = Field(description="The question.", examples=["What is sciatica?"], json_schema_extra=NOT_BLANK)
     filters: FiltersBody = Field(default_factory=FiltersBody, description="Which passages may be quoted; left out: all.")
 
     @field_validator("question")
@@ -86,7 +100,7 @@ class _Body(BaseModel):
 class AskBody(_Body):
     """The body of POST /v1/ask."""
 
-    top_k: int = Field(DEFAULT_TOP_K, ge=1, le=MAX_TOP_K, description="How many quotes to return at most.")
+    top_k: Count = Field(DEFAULT_TOP_K, description="How many quotes to return at most.")
     history: list[Question] = Field(default=[], max_length=MAX_HISTORY, description="Earlier questions, oldest first.")
     after_alert: bool = Field(default=False, description="Say true once the reader has seen the emergency card.")
 
@@ -94,7 +108,7 @@ class AskBody(_Body):
 class SearchBody(_Body):
     """The body of POST /v1/search."""
 
-    top_k: int = Field(10, ge=1, le=MAX_TOP_K, description="How many passages to return at most.")
+    top_k: Count = Field(10, description="How many passages to return at most.")
 
 
 class SearchResult(BaseModel):
@@ -128,8 +142,8 @@ class PassageRecord(BaseModel):
 
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
-    code: {"model": ProblemDetails, "description": text, "content": {"application/problem+json": {}}}
-    for code, text in ((413, "Body over 16 KiB"), (422, "Not a question"), (503, "Still loading, or busy"))
+    code: {"model": ProblemDetails, "description": text}
+    for code, text in ((422, "Not a question"), (503, "Still loading, or busy"))
 }
 router = APIRouter(tags=["citewell"])
 
@@ -190,13 +204,15 @@ async def index_info(request: Request) -> Response:
     return _response(_json(engine_of(request).require().index.manifest))
 
 
-@router.api_route("/live", methods=["GET", "HEAD"], response_model=dict[str, str])
+@router.head("/live", include_in_schema=False)
+@router.get("/live", response_model=dict[str, str])
 async def live() -> Response:
     """Say that the process is up, whether or not it can answer yet."""
     return _response(b'{"status":"live"}')
 
 
-@router.api_route("/ready", methods=["GET", "HEAD"], response_model=dict[str, str], responses={503: _ERRORS[503]})
+@router.head("/ready", include_in_schema=False)
+@router.get("/ready", response_model=dict[str, str], responses={503: _ERRORS[503]})
 async def ready(request: Request) -> Response:
     """Say that a warm query has been answered, by every worker; 503 before."""
     engine = engine_of(request)
@@ -210,24 +226,31 @@ async def ready(request: Request) -> Response:
 async def _start_loading(app: FastAPI) -> AsyncIterator[None]:
     current_default_thread_limiter().total_tokens = READING_THREADS
     engine: Engine = app.state.engine
+    app.state.metrics.learn([*app.state.templates, *(getattr(each, "path", "") for each in app.routes)])
     engine.start()
     yield
     engine.stop()
 
 
-def create_app(engine: Engine, *routers: APIRouter) -> FastAPI:
-    """Return the application: REST and the given routers, guarded; the engine starts and stops with it."""
+def create_app(engine: Engine, *routers: APIRouter, guard: GuardSettings = UNGUARDED, workers: int = 1) -> FastAPI:
+    """Return the application: REST and the given routers, guarded; the engine starts and stops with it.
+
+    It is made before processes are forked: ``workers`` of them share what the guard counts.
+    """
     app = FastAPI(
         title="citewell",
         summary="Health questions answered with verbatim, cited quotes; never invented.",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=_start_loading,
         responses={500: {"model": ProblemDetails, "description": "The server failed"}},
     )
     app.state.engine = engine
+    app.state.templates = [getattr(route, "path", "") for each in (router, *routers) for route in each.routes]
     install_errors(app)
     for each in (router, *routers):
         app.include_router(each)
-    app.add_middleware(Guard)
+    app.state.metrics = install_guard(app, engine, guard, workers=workers)
+    app.openapi = cache(lambda: describe(app, guard))  # type: ignore[method-assign]
     return app

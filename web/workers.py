@@ -13,9 +13,9 @@ import logging
 import os
 import signal
 import socket
-import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from mmap import mmap
 
@@ -23,6 +23,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from web.engine import Engine
+from web.logs import log
+from web.wire import Wire
 
 # Exit codes of a process: stopped when told to, or the index could not be loaded. Any other end is a crash.
 STOPPED, FAILED = 0, 1
@@ -39,17 +41,22 @@ BACKLOG = 2048
 _SIGNALS = {signal.SIGINT, signal.SIGTERM} | {getattr(signal, "SIGCHLD", signal.SIGTERM)}
 
 
-def serve(app: FastAPI, listener: socket.socket, *, workers: int = 1) -> int:
+def serve(app: FastAPI, listener: socket.socket, *, workers: int = 1, proxies: Sequence[str] = ()) -> int:
     """Serve until told to stop by SIGINT or SIGTERM; return 0, or 1 where the index could not be loaded.
 
-    Several workers need a system that forks and deals out connections among the sockets of a port, as Linux does.
+    Only the addresses and networks of ``proxies`` are believed when they say whom they forward for. Several workers need a
+    system that forks and deals out connections among the sockets of a port, as Linux does.
     """
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=Wire,
+        ws="none",
         loop="asyncio",
         access_log=False,
+        log_config=None,
         log_level="warning",
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
     )
@@ -147,11 +154,11 @@ class _Workers:
             ended = _reap(set(self._pids))
             places = {pid: self._pids.pop(pid) for pid in ended}
             if any(code == FAILED and pid not in self._late for pid, code in ended.items()):
-                print("error: a worker could not load the index; the reason stands above. All stop.", file=sys.stderr)
+                log.error("a worker could not load the index; the reason stands above. All stop.")
                 return FAILED
             for pid, code in ended.items():
                 self._ready[places[pid]] = 0
-                print(f"worker {pid} ended with code {code}; another takes its place", file=sys.stderr)
+                log.warning("worker %d ended with code %d; another takes its place", pid, code)
                 time.sleep(PAUSE_S)
                 self._fork(places[pid], late=True)
         return STOPPED
@@ -172,18 +179,14 @@ class _Workers:
         except Exception:
             logging.getLogger(__name__).exception("a worker failed")
         finally:
-            sys.stderr.flush()
+            logging.shutdown()
             os._exit(code)
 
     def _work(self, place: int, *, late: bool) -> int:
         engine = _engine(self._config)
         engine.stand_with(self._ready, place)
-        if late:
-            try:
-                engine.load()
-            except Exception:
-                logging.getLogger(__name__).exception("the index could not be loaded")
-                return FAILED
+        if late and not engine.load_or_say():
+            return FAILED
         listener = socket.create_server(self._address[:2], family=self._family, backlog=BACKLOG, reuse_port=True)
         return _serve_alone(self._config, _without_delay(listener), parent=self._parent)
 
