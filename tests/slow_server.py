@@ -67,7 +67,8 @@ def streaming(folder: Path) -> APIRouter:
 def main(index: str, port: str, workers: str, folder: str) -> int:
     """Serve until told to stop."""
     engine = Engine(lambda: Slow(LocalIndex.open(Path(index)), Path(folder)), threads=2)
-    return serve(create_app(engine, streaming(Path(folder))), listen("127.0.0.1", int(port)), workers=int(workers))
+    app = create_app(engine, streaming(Path(folder)), workers=int(workers))
+    return serve(app, listen("127.0.0.1", int(port)), workers=int(workers))
 
 
 if __name__ == "__main__":
