@@ -1,0 +1,70 @@
+// What the attributes hold, and what the tab remembers: answered questions in sessionStorage, never elsewhere.
+
+const MAX_TURNS = 20;
+const MAX_LENGTH = 200_000;
+const taken = new Set();
+
+/** A place in sessionStorage that no other element of this document uses; the same one after a reload. */
+export class Memory {
+  constructor(name) {
+    let [key, at] = [`citewell:${name}`, 1];
+    while (taken.has(key)) key = `citewell:${name}:${++at}`;
+    taken.add((this.key = key));
+  }
+
+  /** The turns kept, oldest first; an empty list where storage is forbidden or holds something else. */
+  read() {
+    try {
+      const kept = JSON.parse(sessionStorage.getItem(this.key));
+      return Array.isArray(kept) ? kept.filter((turn) => turn?.question && turn.answer?.quotes) : [];
+    } catch {
+      return [];
+    }
+  }
+
+  /** Keep the latest turns, as many as there is room for. */
+  write(turns) {
+    try {
+      const kept = turns.slice(-MAX_TURNS);
+      while (kept.length && JSON.stringify(kept).length > MAX_LENGTH) kept.shift();
+      if (kept.length) sessionStorage.setItem(this.key, JSON.stringify(kept));
+      else sessionStorage.removeItem(this.key);
+    } catch {
+      // Storage is full or forbidden: the conversation lives as long as the page.
+    }
+  }
+
+  leave() {
+    taken.delete(this.key);
+  }
+}
+
+/** The value of a JSON attribute, or null. */
+export function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** Filters from JSON or from "publisher=NHS;publisher=CDC;language=en": names and lists of values, or null for none. */
+export function filtersOf(text) {
+  const pairs = /^\s*\{/.test(text ?? "") ? Object.entries(parsed(text) ?? {}) : (text ?? "").split(";").map(pair);
+  const filters = {};
+  for (const [name, values] of pairs) {
+    for (const value of [values].flat()) if (name && value) (filters[name] ??= []).push(String(value));
+  }
+  return Object.keys(filters).length ? filters : null;
+}
+
+function pair(text) {
+  const at = text.indexOf("=");
+  return [text.slice(0, Math.max(at, 0)).trim(), text.slice(at + 1).trim()];
+}
+
+/** Questions from a JSON list or from a text parted by "|". */
+export function listOf(text) {
+  const items = parsed(text) ?? (text ?? "").split("|");
+  return (Array.isArray(items) ? items : []).map((item) => String(item).trim()).filter(Boolean);
+}
