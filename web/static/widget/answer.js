@@ -5,7 +5,7 @@ import { age, blocks, fill, fragmentUrl, icon, link, make, phonesLinked, safeUrl
 
 const COPY = "M9 9h11v11H9zM5 15H4V4h11v1";
 const TAGS = ["off_topic", "unclear", "outdated", "incomplete"];
-export const MAX_NOTES = 1000;
+const MAX_NOTES = 1000;
 
 /** How turns are shown: words, language, base address, heading level of a question, whether passages open a new tab. */
 export function turnOf(question, answer, shown) {
@@ -18,7 +18,7 @@ export function turnOf(question, answer, shown) {
   if (answer.message) turn.append(...abstention(answer, shown));
   if (answer.quotes.length) turn.append(...quotesOf(answer, shown));
   if (answer.suggestions.length) turn.append(choices("suggestions", shown.words.suggestions, answer.suggestions));
-  if (shown.feedback && answer.status !== "alert") turn.append(feedback(answer, shown));
+  if (shown.feedback && answer.status !== "alert") turn.append(feedback(shown));
   turn.append(make("p", { class: "disclaimer", part: "disclaimer", ...shown.fixed }, answer.disclaimer.text));
   return turn;
 }
@@ -77,7 +77,7 @@ function citation(quoted, shown) {
     "figcaption",
     { class: "citation", part: "citation" },
     make("p", { class: "source" }, make("cite", {}, cited.title || cited.source), cited.publisher ? `, ${cited.publisher}` : null),
-    make("p", { class: "facts" }, ...facts(cited, shown)),
+    make("p", { class: "facts" }, ...facts(cited, shown).map((fact) => make("span", {}, fact))),
     ...(cited.references.length ? references(cited.references, words) : []),
     make(
       "p",
@@ -95,10 +95,11 @@ export function contextUrl(cited, base) {
   return `${base}/passages/${encodeURIComponent(cited.passage_id)}?start=${cited.start}&end=${cited.end}#quote`;
 }
 
-function facts(cited, { words, language }) {
+/** When the source was written or reviewed and how long ago that is, and its licence where it states one. */
+export function facts(cited, { words, language }) {
   const ago = age(cited.reviewed, language);
-  const reviewed = cited.reviewed ? `${words.reviewed} ${cited.reviewed}${ago && ` (${ago})`}` : words.undated;
-  return [make("span", {}, reviewed), cited.license ? make("span", {}, `${words.licence}: ${cited.license}`) : null];
+  const reviewed = cited.reviewed ? `${words.reviewed} ${cited.reviewed}${ago}` : words.undated;
+  return [reviewed, ...(cited.license ? [`${words.licence}: ${cited.license}`] : [])];
 }
 
 function references(works, words) {
@@ -133,23 +134,19 @@ function alertCard(alert, { words, fixed, level }) {
 }
 
 /** The form for thumbs, and for what was wrong once the thumb is down. */
-function feedback(answer, { words }) {
-  const quotes = answer.quotes.map(({ citation: { number: n, passage_id: value } }) =>
-    make("option", { value }, fill(words.quote, { n })),
-  );
+function feedback({ words }) {
   const tags = TAGS.map((value) => make("label", {}, make("input", { type: "checkbox", name: "tags", value }), words[value]));
-  const about = make("select", { name: "passage_id" }, make("option", { value: "" }, words.whole), ...quotes);
+  const notes = make("textarea", { name: "notes", rows: 2, maxlength: MAX_NOTES });
   return make(
     "form",
     { class: "feedback", part: "feedback" },
-    make("p", {}, words.helpful, " ", thumb(1, words.yes), thumb(0, words.no)),
+    make("p", {}, `${words.helpful} `, thumb(1, words.yes), thumb(0, words.no)),
     make(
       "fieldset",
       { hidden: "" },
       make("legend", {}, words.wrong),
       ...tags,
-      quotes.length ? make("label", { class: "about" }, words.about, " ", about) : null,
-      make("label", { class: "notes" }, words.notes, make("textarea", { name: "notes", rows: 2, maxlength: MAX_NOTES })),
+      make("label", { class: "notes" }, words.notes, notes),
       make("button", { name: "send", class: "choice" }, words.send),
     ),
   );
@@ -157,13 +154,4 @@ function feedback(answer, { words }) {
 
 function thumb(value, text) {
   return make("button", { type: "button", name: "thumb", value, class: "choice" }, text);
-}
-
-/** A quote to paste elsewhere: word for word, then where it stands, then the disclaimer. */
-export function copyText(quoted, answer, shown) {
-  const cited = quoted.citation;
-  const named = [cited.title || cited.source, cited.heading, cited.publisher].filter(Boolean).join(", ");
-  const said = facts(cited, shown).filter(Boolean).map((part) => part.textContent).join(". ");
-  const addresses = [cited.url, new URL(contextUrl(cited, shown.base), document.baseURI).href].filter(Boolean);
-  return [quoted.text, "", named, said, ...addresses, "", answer.disclaimer.text].join("\n");
 }

@@ -24,22 +24,21 @@
  *   abstention, suggestions, choice, feedback, disclaimer, failure, composer, field, send.
  */
 
-import STRINGS from "./strings.json" with { type: "json" };
 import STYLE from "./widget.css" with { type: "css" };
-import { button, copyText, turnFrame, turnOf } from "./answer.js";
+import { button, turnFrame, turnOf } from "./answer.js";
 import { askBody, inWords, MAX_QUESTION, post, Refusal } from "./client.js";
+import { copied, copyText } from "./copy.js";
 import { fill, make } from "./elements.js";
 import { frameOf } from "./frame.js";
-import { filtersOf, listOf, Memory, parsed } from "./memory.js";
+import { Memory } from "./memory.js";
+import { ATTRIBUTES, mirror, parsed, PROPERTIES, settingsOf } from "./settings.js";
 import { colourRule } from "./theme.js";
 
 const NAME = "citewell-chat";
-const TEXTS = ["api-base", "mode", "theme", "primary-color", "heading", "placeholder", "top-k", "filter", "suggestions", "history"];
-const FLAGS = ["open", "feedback"];
 const SLOW_MS = 5000;
 
 class CitewellChat extends (globalThis.HTMLElement ?? Object) {
-  static observedAttributes = [...TEXTS, ...FLAGS, "lang", "strings"];
+  static observedAttributes = ATTRIBUTES;
   #shadow = this.attachShadow({ mode: "open" });
   #colours = new CSSStyleSheet();
   #strings = {};
@@ -54,14 +53,14 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
   #drawing = false;
 
   connectedCallback() {
-    for (const name of [...TEXTS, ...FLAGS].map(camel).concat("strings")) this.#upgrade(name);
-    this.#memory = new Memory(`${this.#base} ${this.#mode} ${this.id}`);
-    if (!this.#turns.length && this.#keeps) this.#turns = this.#memory.read();
-    const [draft, error] = this.#mode === "page" ? this.#takeOver() : [];
+    for (const name of [...PROPERTIES, "strings"]) this.#upgrade(name);
+    this.#memory = new Memory(`${this.#settings.base} ${this.#settings.mode} ${this.id}`);
+    if (!this.#turns.length && this.#settings.keeps) this.#turns = this.#memory.read();
+    const [draft, error] = this.#settings.mode === "page" ? this.#takeOver() : [];
     this.#draw();
     if (draft) this.#frame.field.value = draft;
     if (error) this.#frame.error.textContent = error;
-    for (const name of ["beforeprint", "afterprint", "online"]) addEventListener(name, this.#onWindow);
+    for (const name of ["beforeprint", "afterprint"]) addEventListener(name, this.#onWindow);
     queueMicrotask(() => this.isConnected && this.#tell("ready", {}));
   }
 
@@ -69,13 +68,13 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
     this.#request?.abort();
     this.#request = null;
     this.#memory.leave();
-    for (const name of ["beforeprint", "afterprint", "online"]) removeEventListener(name, this.#onWindow);
+    for (const name of ["beforeprint", "afterprint"]) removeEventListener(name, this.#onWindow);
   }
 
   attributeChangedCallback(name, before, now) {
     if (!this.#frame || before === now) return;
     if (name === "open") return this.#showPanel();
-    if (name === "history" && !this.#keeps) this.#memory.write([]);
+    if (name === "history" && !this.#settings.keeps) this.#memory.write([]);
     if (this.#drawing) return;
     this.#drawing = true; // several changes at once are drawn once
     queueMicrotask(() => this.#draw());
@@ -83,7 +82,7 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
 
   /** Open the launcher's panel and move the focus into it; closing gives the focus back. */
   open() {
-    if (this.#mode !== "launcher") return this.#frame?.field.focus({ preventScroll: true });
+    if (this.#settings.mode !== "launcher") return this.#frame?.field.focus({ preventScroll: true });
     this.#returnTo = this.#shadow.activeElement ?? document.activeElement;
     this.setAttribute("open", "");
     const touch = matchMedia("(pointer: coarse)").matches; // where a field in focus brings up the keyboard
@@ -94,7 +93,7 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
   close() {
     const inside = this.#shadow.activeElement;
     this.removeAttribute("open");
-    if (!inside || this.#mode !== "launcher") return;
+    if (!inside || this.#settings.mode !== "launcher") return;
     const back = this.#returnTo;
     const outside = back?.isConnected && back !== document.body && !this.#shadow.contains(back) && back !== this;
     (outside ? back : this.#frame.launch).focus({ preventScroll: true });
@@ -104,13 +103,13 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
   async ask(text, { afterAlert = false } = {}) {
     const question = String(text ?? "").trim();
     if (!this.#frame) return;
-    if (!question) return this.#refuse(this.#words.empty);
-    if (Array.from(question).length > MAX_QUESTION) return this.#refuse(fill(this.#words.long, { n: MAX_QUESTION }));
+    if (!question) return this.#refuse(this.#settings.words.empty);
+    if (Array.from(question).length > MAX_QUESTION) return this.#refuse(fill(this.#settings.words.long, { n: MAX_QUESTION }));
     const request = this.#begin(question, afterAlert);
     const timer = setTimeout(() => request === this.#request && this.#slow(), SLOW_MS);
     try {
-      const settings = { topK: Number(this.getAttribute("top-k")), filters: filtersOf(this.getAttribute("filter")), afterAlert };
-      const answer = await post(`${this.#base}/v1/ask`, askBody(question, this.#earlier(question), settings), request);
+      const body = askBody(question, this.#earlier(question), { ...this.#settings, afterAlert });
+      const answer = await post(`${this.#settings.base}/v1/ask`, body, request);
       if (request === this.#request) this.#answered(question, answer);
     } catch (error) {
       if (request === this.#request) this.#failed(question, afterAlert, error);
@@ -138,42 +137,8 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
     if (this.#frame) this.#draw();
   }
 
-  get #mode() {
-    const mode = this.getAttribute("mode");
-    return mode === "inline" || mode === "page" ? mode : "launcher";
-  }
-
-  get #base() {
-    const base = (this.getAttribute("api-base") ?? "").trim().replace(/\/+$/, "");
-    return /^https?:\/\/[^/\\]/i.test(base) ? base : "";
-  }
-
-  get #keeps() {
-    return this.getAttribute("history") !== "off";
-  }
-
-  get #language() {
-    let node = this;
-    while (node && !node.closest("[lang]")) node = node.getRootNode().host;
-    return (node?.closest("[lang]").lang ?? "en").toLowerCase();
-  }
-
-  get #words() {
-    const own = Object.entries(this.strings).filter(([name, text]) => name in STRINGS.en && typeof text === "string");
-    return { ...STRINGS.en, ...STRINGS[this.#language.split("-")[0]], ...Object.fromEntries(own) };
-  }
-
-  get #shown() {
-    const language = Object.keys(this.strings).length || STRINGS[this.#language.split("-")[0]] ? this.#language : "en";
-    return {
-      words: this.#words,
-      language,
-      base: this.#base,
-      level: this.#mode === "page" ? 2 : 3,
-      fixed: language.startsWith("en") ? {} : { lang: "en" },
-      newTab: this.#mode === "page" ? {} : { target: "_blank", rel: "noopener noreferrer" },
-      feedback: this.hasAttribute("feedback"),
-    };
+  get #settings() {
+    return settingsOf(this, this.strings);
   }
 
   /** A property set before the element was defined hides the element's own: set it anew. */
@@ -197,15 +162,11 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
   /** Draw everything anew from what is known; the field keeps its text and focus. */
   #draw() {
     this.#drawing = false;
-    const [old, mode, shown] = [this.#frame, this.#mode, this.#shown];
+    const old = this.#frame;
     const focused = old && this.#shadow.activeElement === old.field;
     this.#colours.replaceSync(colourRule(this.getAttribute("primary-color")));
     this.#shadow.adoptedStyleSheets = [STYLE, this.#colours];
-    const theme = this.getAttribute("theme") ?? "auto";
-    const heading = this.getAttribute("heading") || shown.words.heading;
-    const suggestions = listOf(this.getAttribute("suggestions"));
-    const placeholder = this.getAttribute("placeholder");
-    const frame = frameOf({ ...shown, mode, theme, heading, placeholder, suggestions, standing: this.#standing });
+    const frame = frameOf({ ...this.#settings, standing: this.#standing });
     this.#frame = frame;
     frame.field.value = old?.field.value ?? "";
     for (const turn of this.#turns) frame.log.append(this.#turnOf(turn));
@@ -221,7 +182,7 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
   }
 
   #turnOf(turn) {
-    const element = turnOf(turn.question, turn.answer, this.#shown);
+    const element = turnOf(turn.question, turn.answer, this.#settings);
     this.#records.set(element, turn);
     return element;
   }
@@ -241,7 +202,7 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
     const stuck = last?.status === "abstained" && !last.suggestions.length;
     root.classList.toggle("empty", empty);
     intro.classList.toggle("heard", !empty);
-    starters.hidden = !(empty || (stuck && this.#mode === "page")) || !starters.childElementCount;
+    starters.hidden = !(empty || (stuck && this.#settings.mode === "page")) || !starters.childElementCount;
     standing.hidden = !empty || !standing.textContent;
     for (const name of ["clear", "print"]) {
       const tool = tools.querySelector(`[name=${name}]`);
@@ -262,8 +223,8 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
     const { log, field, error, said, alarm } = this.#frame;
     for (const old of log.querySelectorAll("[data-status=pending], [data-status=failed]")) old.remove();
     for (const node of [error, said, alarm]) node.textContent = "";
-    const turn = turnFrame(question, "pending", this.#shown);
-    turn.append(make("p", { class: "pending" }, this.#words.pending));
+    const turn = turnFrame(question, "pending", this.#settings);
+    turn.append(make("p", { class: "pending" }, this.#settings.words.pending));
     log.append(turn);
     if (field.value.trim() === question) field.value = "";
     if (matchMedia("(pointer: coarse)").matches) field.blur();
@@ -276,7 +237,7 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
 
   #slow() {
     const line = this.#frame.log.querySelector(".pending");
-    if (line) line.textContent = this.#frame.said.textContent = this.#words.slow;
+    if (line) line.textContent = this.#frame.said.textContent = this.#settings.words.slow;
   }
 
   #answered(question, answer) {
@@ -300,12 +261,12 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
 
   #remember(turn) {
     this.#turns = [...this.#turns, turn];
-    if (this.#keeps) this.#memory.write(this.#turns);
+    if (this.#settings.keeps) this.#memory.write(this.#turns);
   }
 
   /** Have screen readers say once what came: the card of an emergency at once, anything else when they are ready. */
   #announce({ alert, quotes }) {
-    const [words, n] = [this.#words, quotes.length];
+    const [words, n] = [this.#settings.words, quotes.length];
     const summary = n ? fill(n === 1 ? words.one : words.many, { n }) : words.none;
     if (alert) this.#frame.alarm.textContent = [words[alert.level], alert.title, ...alert.actions].join(". ");
     else this.#frame.said.textContent = summary;
@@ -313,7 +274,7 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
 
   #failed(question, afterAlert, error) {
     const refusal = error instanceof Refusal ? error : new Refusal("unreadable");
-    const message = inWords(refusal, this.#words);
+    const message = inWords(refusal, this.#settings.words);
     const turn = this.#frame.log.querySelector("[data-status=pending]");
     this.#request = null;
     if (["invalid", "long"].includes(refusal.kind)) {
@@ -325,7 +286,7 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
       this.#failure = { question, afterAlert };
       turn.dataset.status = "failed";
       const note = make("p", { class: "failure", part: "failure" }, message);
-      turn.querySelector(".pending").replaceWith(note, button("again", question, this.#words.again));
+      turn.querySelector(".pending").replaceWith(note, button("again", question, this.#settings.words.again));
       this.#frame.alarm.textContent = message;
     }
     this.#tell("error", { question, message, status: refusal.status });
@@ -334,13 +295,13 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
   /** Say beside the field why a question is not sent. */
   #refuse(message) {
     this.#frame.error.textContent = message;
-    this.#frame.field.focus({ preventScroll: this.#mode !== "page" });
+    this.#frame.field.focus({ preventScroll: this.#settings.mode !== "page" });
   }
 
   /** Scroll to a turn's beginning: the page where it is the page's, else only what scrolls inside the widget. */
   #reveal(turn) {
     const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
-    if (this.#mode === "page") return turn.scrollIntoView({ block: "start", behavior });
+    if (this.#settings.mode === "page") return turn.scrollIntoView({ block: "start", behavior });
     const { log, panel } = this.#frame;
     const scroller = getComputedStyle(log).overflowY === "visible" ? panel : log;
     const above = turn.getBoundingClientRect().top - scroller.getBoundingClientRect().top;
@@ -372,7 +333,7 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
 
   #onKey = (event) => {
     if (event.isComposing || event.defaultPrevented) return;
-    if (event.key === "Escape" && this.#mode === "launcher" && this.hasAttribute("open")) {
+    if (event.key === "Escape" && this.#settings.mode === "launcher" && this.hasAttribute("open")) {
       event.stopPropagation();
       this.close();
     }
@@ -383,7 +344,6 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
   };
 
   #onWindow = ({ type }) => {
-    if (type === "online") return this.#failure && this.#say(this.#words.online);
     for (const proof of this.#shadow.querySelectorAll("details")) {
       if (type === "beforeprint") proof.dataset.was = proof.open || "";
       proof.open = type === "beforeprint" || Boolean(proof.dataset.was);
@@ -398,11 +358,11 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
   async #copy(pressed) {
     const { answer } = this.#records.get(pressed.closest(".turn"));
     const quoted = answer.quotes.find((quote) => String(quote.citation.number) === pressed.value);
-    const done = await copied(copyText(quoted, answer, this.#shown), this.#shadow);
-    const said = done ? this.#words.copied : this.#words.uncopied;
+    const done = await copied(copyText(quoted, answer, this.#settings), this.#shadow);
+    const said = done ? this.#settings.words.copied : this.#settings.words.uncopied;
     this.#say(said);
     pressed.lastChild.data = said;
-    setTimeout(() => (pressed.lastChild.data = fill(this.#words.copy, { n: pressed.value })), 4000);
+    setTimeout(() => (pressed.lastChild.data = fill(this.#settings.words.copy, { n: pressed.value })), 4000);
   }
 
   #thumb(pressed) {
@@ -416,10 +376,8 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
     const { answer } = this.#records.get(form.closest(".turn"));
     const data = new FormData(form);
     const body = { answer_id: answer.id, thumbs, tags: thumbs ? [] : data.getAll("tags"), notes: thumbs ? "" : data.get("notes") };
-    const passage = !thumbs && data.get("passage_id");
-    if (passage) body.passage_id = passage;
-    const sent = await post(`${this.#base}/v1/feedback`, body).then(() => true, () => false);
-    const said = this.#words[sent ? "thanks" : "unsent"];
+    const sent = await post(`${this.#settings.base}/v1/feedback`, body).then(() => true, () => false);
+    const said = this.#settings.words[sent ? "thanks" : "unsent"];
     form.replaceChildren(make("p", {}, said));
     this.#say(said);
     if (sent) this.#tell("feedback", body);
@@ -430,44 +388,5 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
   }
 }
 
-/** Put a text on the clipboard; say whether that worked. */
-async function copied(text, place) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    const field = make("textarea", { class: "heard", "aria-hidden": "true" });
-    field.value = text;
-    place.append(field);
-    field.select();
-    const done = document.execCommand("copy");
-    field.remove();
-    return done;
-  }
-}
-
-function camel(name) {
-  return name.replace(/-(\w)/g, (_, letter) => letter.toUpperCase());
-}
-
-for (const name of TEXTS) {
-  Object.defineProperty(CitewellChat.prototype, camel(name), {
-    get() {
-      return this.getAttribute(name) ?? "";
-    },
-    set(value) {
-      if (value === null || value === undefined) this.removeAttribute(name);
-      else this.setAttribute(name, typeof value === "object" ? JSON.stringify(value) : value);
-    },
-  });
-}
-Object.defineProperty(CitewellChat.prototype, "feedback", {
-  get() {
-    return this.hasAttribute("feedback");
-  },
-  set(value) {
-    this.toggleAttribute("feedback", Boolean(value));
-  },
-});
-
+mirror(CitewellChat.prototype);
 if (!globalThis.customElements?.get(NAME)) globalThis.customElements?.define(NAME, CitewellChat);

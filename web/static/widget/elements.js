@@ -80,7 +80,8 @@ function pieces(text, spans, offset) {
 
 /** The text with the telephone numbers of emergency services and crisis lines made tappable. */
 export function phonesLinked(text) {
-  const number = new RegExp(`(?<![\\w.,])(${STRINGS.phones.join("|")})(?![\\w%]|[.,]\\d)`, "u");
+  // What stands before a number is caught, not looked behind at: older phones can't, and would lose the whole card.
+  const number = new RegExp(`(^|[^\\w.,])(${STRINGS.phones.join("|")})(?![\\w%]|[.,]\\d)`, "u");
   return text.split(number).filter(Boolean).map((part) =>
     STRINGS.phones.includes(part) ? make("a", { class: "phone", href: `tel:${part.replaceAll(" ", "")}` }, part) : part,
   );
@@ -112,14 +113,14 @@ function encoded(words) {
   return encodeURIComponent(words.toWellFormed?.() ?? words).replaceAll("-", "%2D");
 }
 
-/** How long ago a date like 2019, 2019-03 or 2019-03-01 was, in words; empty for this month, the future, and no date. */
+/** How long ago a date like 2019, 2019-03 or 2019-03-01 was, as " (7 years ago)"; empty for this month, the future, and no date. */
 export function age(date, language) {
   const found = /^(\d{4})(?:-(\d\d))?(?:-(\d\d))?$/.exec(date);
   if (!found) return "";
   const now = new Date();
-  const [year, month, day] = [Number(found[1]), Number(found[2] ?? 1), Number(found[3] ?? 1)];
+  const [year, month, day] = [1, 2, 3].map((at) => Number(found[at] ?? 1));
   const months = (now.getFullYear() - year) * 12 + now.getMonth() + 1 - month - (now.getDate() < day ? 1 : 0);
   if (months < 1) return "";
-  const format = new Intl.RelativeTimeFormat(language);
-  return months < 12 ? format.format(-months, "month") : format.format(-Math.floor(months / 12), "year");
+  const [count, unit] = months < 12 ? [months, "month"] : [Math.floor(months / 12), "year"];
+  return ` (${new Intl.RelativeTimeFormat(language).format(-count, unit)})`;
 }

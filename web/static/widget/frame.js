@@ -9,11 +9,12 @@ const CROSS = "M6 6l12 12M18 6L6 18";
 const ANEW = "M5 9a7.5 7.5 0 1 1-.5 5M5 4v5h5";
 
 /** Make the frame of one widget and return its named elements. */
-export function frameOf({ mode, words, language, theme, heading, placeholder, suggestions, standing }) {
+export function frameOf(settings) {
+  const { mode, words, language, theme, heading, suggestions, standing } = settings;
   const dialog = { role: "dialog", tabindex: "-1", hidden: "" };
   const own = { id: "panel", class: "panel", part: "panel", "aria-label": heading };
   const parts = {
-    launch: launcher(words, mode),
+    launch: launcher(heading, mode),
     log: make("div", { class: "log", part: "log", role: "log", "aria-live": "off", "aria-label": words.log, tabindex: "0" }),
     starters: suggestions.length ? choices("starters", words.starters, suggestions) : make("div", { class: "starters" }),
     intro: make("section", { class: "intro", part: "intro" }, mode === "page" ? make("h1", {}, heading) : null, make("p", {}, words.intro)),
@@ -21,7 +22,7 @@ export function frameOf({ mode, words, language, theme, heading, placeholder, su
     said: make("p", { class: "heard", role: "status" }),
     alarm: make("p", { class: "heard", role: "alert" }),
     tools: make("p", { class: "tools" }, tool("clear", ANEW, words.clear), mode === "page" ? tool("print", null, words.print) : null),
-    ...composer(words, placeholder, mode),
+    ...composer(settings),
   };
   const { launch, log, starters, intro, standing: notice, said, alarm, tools, form } = parts;
   if (mode === "page") log.removeAttribute("tabindex");
@@ -33,10 +34,10 @@ export function frameOf({ mode, words, language, theme, heading, placeholder, su
   return parts;
 }
 
-function launcher(words, mode) {
+function launcher(heading, mode) {
   if (mode !== "launcher") return null;
   const attributes = { type: "button", class: "launch", part: "launcher", "aria-haspopup": "dialog" };
-  return make("button", attributes, icon(BUBBLE), make("span", {}, words.launch));
+  return make("button", attributes, icon(BUBBLE), make("span", {}, heading));
 }
 
 function bar(heading, mode, words, tools) {
@@ -50,7 +51,7 @@ function tool(name, path, text) {
   return make("button", { type: "button", name, class: "tool", part: "tool", title: path && text }, path && icon(path), label);
 }
 
-function composer(words, placeholder, mode) {
+function composer({ words, placeholder, mode }) {
   const field = make("textarea", {
     id: "question",
     name: "question",
@@ -59,7 +60,7 @@ function composer(words, placeholder, mode) {
     maxlength: MAX_QUESTION,
     enterkeyhint: "send",
     autocomplete: "off",
-    placeholder: placeholder || words.placeholder || null,
+    placeholder: placeholder || null,
     "aria-describedby": "error",
   });
   const error = make("p", { class: "error", id: "error", role: "alert" });

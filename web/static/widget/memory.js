@@ -1,4 +1,4 @@
-// What the attributes hold, and what the tab remembers: answered questions in sessionStorage, never elsewhere.
+// What the tab remembers: answered questions in sessionStorage, never elsewhere.
 
 const MAX_TURNS = 20;
 const MAX_LENGTH = 200_000;
@@ -37,34 +37,4 @@ export class Memory {
   leave() {
     taken.delete(this.key);
   }
-}
-
-/** The value of a JSON attribute, or null. */
-export function parsed(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
-
-/** Filters from JSON or from "publisher=NHS;publisher=CDC;language=en": names and lists of values, or null for none. */
-export function filtersOf(text) {
-  const pairs = /^\s*\{/.test(text ?? "") ? Object.entries(parsed(text) ?? {}) : (text ?? "").split(";").map(pair);
-  const filters = {};
-  for (const [name, values] of pairs) {
-    for (const value of [values].flat()) if (name && value) (filters[name] ??= []).push(String(value));
-  }
-  return Object.keys(filters).length ? filters : null;
-}
-
-function pair(text) {
-  const at = text.indexOf("=");
-  return [text.slice(0, Math.max(at, 0)).trim(), text.slice(at + 1).trim()];
-}
-
-/** Questions from a JSON list or from a text parted by "|". */
-export function listOf(text) {
-  const items = parsed(text) ?? (text ?? "").split("|");
-  return (Array.isArray(items) ? items : []).map((item) => String(item).trim()).filter(Boolean);
 }

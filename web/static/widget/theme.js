@@ -12,7 +12,7 @@ export function colourRule(value) {
   const links = Object.keys(GROUNDS)
     .filter((theme) => GROUNDS[theme].every((ground) => contrast(primary, ground) >= READABLE))
     .map((theme) => `--own-link-${theme}: ${primary};`);
-  return `:host { --own: ${primary}; --on-own: ${on}; ${links.join(" ")} }`;
+  return `.cw { --own: ${primary}; --on-own: ${on}; ${links.join(" ")} }`;
 }
 
 /** A CSS colour as #rrggbb, or an empty text. */

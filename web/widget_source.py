@@ -1,0 +1,109 @@
+"""The widget's source: a few readable ES modules, a style sheet and the interface words, joined into the one module served.
+
+Joining is text work that cannot change what the code does: imports and the word ``export`` go, style and words become
+constants, and lines that are comments or only indented lose the comment and the indentation. A line is never looked into,
+so no text may run over several lines (no template literal does; a test says so).
+"""
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as package_version
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent / "static" / "widget"
+# In an order in which every name stands before the line that needs it as the module loads.
+PARTS = ("elements.js", "client.js", "answer.js", "copy.js", "frame.js", "memory.js", "settings.js", "theme.js", "chat.js")
+WORDS = FOLDER / "strings.json"
+STYLE = FOLDER / "widget.css"
+NAME = "widget.js"
+
+_IMPORT = re.compile(r"import .*? from \"\./[\w.]+\"(?: with \{ type: \"\w+\" \})?;\n", re.DOTALL)
+_BLOCK_COMMENT = re.compile(r"^[ \t]*/\*.*?\*/[ \t]*\n", re.DOTALL | re.MULTILINE)
+_LINE_COMMENT = re.compile(r"^[ \t]*//.*\n", re.MULTILINE)
+# A text, template or pattern, kept as it is; or the code up to the next one. A pattern follows a bracket, comma, sign or space.
+_TEXTS = re.compile(
+    r"""("(?:[^"\\\n]|\\.)*"|`[^`]*`|(?<=[(,=:?&|! ])/(?![ /*])(?:[^/\\\n\[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/[a-z]*)"""
+    r"""|((?:[^"`/]|/(?=[ /*])|(?<![(,=:?&|! ])/)+)"""
+)
+_SPACES = re.compile(r" *([=(){}\[\],;:?&|<>+*]) *")
+_BLANKS = re.compile(r"^[ \t]+|^\n", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """The joined module as it is served: its bytes, the same bytes packed, and the names made of their digests."""
+
+    content: bytes
+    packed: bytes
+    version: str
+    integrity: str
+
+    @property
+    def path(self) -> str:
+        """The address that never changes its content."""
+        return f"/widget/{self.version}/{NAME}"
+
+
+@cache
+def joined() -> Module:
+    """Return the module made of the parts, the same on every run."""
+    words = json.dumps(json.loads(WORDS.read_text("utf-8")), ensure_ascii=False, separators=(",", ":"))
+    head = [
+        f"/* citewell {package()}, Apache-2.0 */",
+        f"const STRINGS = {words};",
+        "const STYLE = globalThis.CSSStyleSheet && new CSSStyleSheet();",
+        f"STYLE?.replaceSync({json.dumps(_bare_style(STYLE.read_text('utf-8')), ensure_ascii=False)});",
+    ]
+    code = "".join(_bare_code((FOLDER / part).read_text("utf-8")) for part in PARTS)
+    content = ("\n".join(head) + "\n" + code).encode()
+    digest = hashlib.sha256(content).hexdigest()[:12]
+    integrity = "sha384-" + base64.b64encode(hashlib.sha384(content).digest()).decode()
+    return Module(content, gzip.compress(content, 9, mtime=0), f"{package()}-{digest}", integrity)
+
+
+@cache
+def words() -> dict[str, str]:
+    """Return the English interface words by name, those of the templates too."""
+    english: dict[str, str] = _strings()["en"]
+    return english
+
+
+def phones() -> tuple[str, ...]:
+    """Return the telephone numbers that are made tappable on safety cards."""
+    return tuple(_strings()["phones"])
+
+
+@cache
+def package() -> str:
+    """Return the version of the installed package, or 0 where the project runs without having been installed."""
+    try:
+        return package_version("citewell")
+    except PackageNotFoundError:
+        return "0"
+
+
+@cache
+def _strings() -> dict[str, Any]:
+    strings: dict[str, Any] = json.loads(WORDS.read_text("utf-8"))
+    return strings
+
+
+def _bare_code(source: str) -> str:
+    """Return one part without imports, exports, comment lines, and white space that parts nothing."""
+    bare = _LINE_COMMENT.sub("", _BLOCK_COMMENT.sub("", _IMPORT.sub("", source)))
+    bare = re.sub(r"^export ", "", _BLANKS.sub("", bare), flags=re.MULTILINE)
+    return "".join(text or _SPACES.sub(r"\1", code) for text, code in _TEXTS.findall(bare))
+
+
+def _bare_style(source: str) -> str:
+    """Return the style sheet without comments and without the white space that means nothing between rules."""
+    bare = re.sub(r"/\*.*?\*/", "", source, flags=re.DOTALL)
+    bare = re.sub(r"\s+", " ", bare)
+    return re.sub(r" ?([{};]) ?", r"\1", bare).replace(";}", "}").strip()
