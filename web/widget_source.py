@@ -33,6 +33,8 @@ _TEXTS = re.compile(
     r"""|((?:[^"`/]|/(?=[ /*])|(?<![(,=:?&|! ])/)+)"""
 )
 _SPACES = re.compile(r" *([=(){}\[\],;:?&|<>+*]) *")
+# A line that ends like this goes on in the next one, or may as well.
+_OPEN_ENDS = re.compile(r"(?<=[;{,(\[])\n")
 _BLANKS = re.compile(r"^[ \t]+|^\n", re.MULTILINE)
 
 
@@ -54,14 +56,14 @@ class Module:
 @cache
 def joined() -> Module:
     """Return the module made of the parts, the same on every run."""
-    words = json.dumps(json.loads(WORDS.read_text("utf-8")), ensure_ascii=False, separators=(",", ":"))
+    style = _json(_bare_style(STYLE.read_text("utf-8")))
     head = [
         f"/* citewell {package()}, Apache-2.0 */",
-        f"const STRINGS = {words};",
-        "const STYLE = globalThis.CSSStyleSheet && new CSSStyleSheet();",
-        f"STYLE?.replaceSync({json.dumps(_bare_style(STYLE.read_text('utf-8')), ensure_ascii=False)});",
+        *_words_table(),
+        "const STYLE=globalThis.CSSStyleSheet&&new CSSStyleSheet();",
+        f"STYLE?.replaceSync({style});",
     ]
-    code = "".join(_bare_code((FOLDER / part).read_text("utf-8")) for part in PARTS)
+    code = _short_names("".join(_bare_code((FOLDER / part).read_text("utf-8")) for part in PARTS))
     content = ("\n".join(head) + "\n" + code).encode()
     digest = hashlib.sha256(content).hexdigest()[:12]
     integrity = "sha384-" + base64.b64encode(hashlib.sha384(content).digest()).decode()
@@ -95,15 +97,40 @@ def _strings() -> dict[str, Any]:
     return strings
 
 
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _words_table() -> list[str]:
+    """Return the lines that make STRINGS: the names once, then each language's words in their order."""
+    strings = _strings()
+    names = list(strings["en"])
+    languages = [f"{key}:named({_json([own[name] for name in names])})" for key, own in strings.items() if key != "phones"]
+    return [
+        f"const NAMES={_json(' '.join(names))}.split(\" \");",
+        "const named=(words)=>Object.fromEntries(NAMES.map((name,at)=>[name,words[at]]));",
+        f"const STRINGS={{phones:{_json(strings['phones'])},{','.join(languages)}}};",
+    ]
+
+
+def _short_names(code: str) -> str:
+    """Return the code with one- or two-letter names for the class's private members, which nothing outside can reach."""
+    names = sorted(set(re.findall(r"this\.(#\w+)", code)))
+    for number, name in enumerate(names):
+        short = f"#{chr(97 + number % 26)}{number // 26 or ''}"
+        code = re.sub(rf"(this\.|(?:^|[;{{}}])(?:get |async )?){name}\b", rf"\g<1>{short}", code, flags=re.MULTILINE)
+    return code
+
+
 def _bare_code(source: str) -> str:
     """Return one part without imports, exports, comment lines, and white space that parts nothing."""
     bare = _LINE_COMMENT.sub("", _BLOCK_COMMENT.sub("", _IMPORT.sub("", source)))
     bare = re.sub(r"^export ", "", _BLANKS.sub("", bare), flags=re.MULTILINE)
-    return "".join(text or _SPACES.sub(r"\1", code) for text, code in _TEXTS.findall(bare))
+    return "".join(text or _OPEN_ENDS.sub("", _SPACES.sub(r"\1", code)) for text, code in _TEXTS.findall(bare))
 
 
 def _bare_style(source: str) -> str:
     """Return the style sheet without comments and without the white space that means nothing between rules."""
     bare = re.sub(r"/\*.*?\*/", "", source, flags=re.DOTALL)
     bare = re.sub(r"\s+", " ", bare)
-    return re.sub(r" ?([{};]) ?", r"\1", bare).replace(";}", "}").strip()
+    return re.sub(r" ?([{};]) ?|([:,]) ", r"\1\2", bare).replace(";}", "}").strip()

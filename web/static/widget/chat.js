@@ -53,14 +53,13 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
   #drawing = false;
 
   connectedCallback() {
-    for (const name of [...PROPERTIES, "strings"]) this.#upgrade(name);
+    for (const name of PROPERTIES) this.#upgrade(name);
     this.#memory = new Memory(`${this.#settings.base} ${this.#settings.mode} ${this.id}`);
     if (!this.#turns.length && this.#settings.keeps) this.#turns = this.#memory.read();
     const [draft, error] = this.#settings.mode === "page" ? this.#takeOver() : [];
     this.#draw();
     if (draft) this.#frame.field.value = draft;
     if (error) this.#frame.error.textContent = error;
-    for (const name of ["beforeprint", "afterprint"]) addEventListener(name, this.#onWindow);
     queueMicrotask(() => this.isConnected && this.#tell("ready", {}));
   }
 
@@ -68,7 +67,6 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
     this.#request?.abort();
     this.#request = null;
     this.#memory.leave();
-    for (const name of ["beforeprint", "afterprint"]) removeEventListener(name, this.#onWindow);
   }
 
   attributeChangedCallback(name, before, now) {
@@ -76,7 +74,8 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
     if (name === "open") return this.#showPanel();
     if (name === "history" && !this.#settings.keeps) this.#memory.write([]);
     if (this.#drawing) return;
-    this.#drawing = true; // several changes at once are drawn once
+    // Several changes at once are drawn once.
+    this.#drawing = true;
     queueMicrotask(() => this.#draw());
   }
 
@@ -85,7 +84,8 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
     if (this.#settings.mode !== "launcher") return this.#frame?.field.focus({ preventScroll: true });
     this.#returnTo = this.#shadow.activeElement ?? document.activeElement;
     this.setAttribute("open", "");
-    const touch = matchMedia("(pointer: coarse)").matches; // where a field in focus brings up the keyboard
+    // With a finger, a field in focus brings up a keyboard over what there is to read.
+    const touch = matchMedia("(pointer: coarse)").matches;
     this.#frame?.[touch ? "panel" : "field"].focus({ preventScroll: true });
   }
 
@@ -224,7 +224,7 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
     for (const old of log.querySelectorAll("[data-status=pending], [data-status=failed]")) old.remove();
     for (const node of [error, said, alarm]) node.textContent = "";
     const turn = turnFrame(question, "pending", this.#settings);
-    turn.append(make("p", { class: "pending" }, this.#settings.words.pending));
+    turn.append(make("p.pending", {}, this.#settings.words.pending));
     log.append(turn);
     if (field.value.trim() === question) field.value = "";
     if (matchMedia("(pointer: coarse)").matches) field.blur();
@@ -285,7 +285,7 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
     } else {
       this.#failure = { question, afterAlert };
       turn.dataset.status = "failed";
-      const note = make("p", { class: "failure", part: "failure" }, message);
+      const note = make("p.failure", {}, message);
       turn.querySelector(".pending").replaceWith(note, button("again", question, this.#settings.words.again));
       this.#frame.alarm.textContent = message;
     }
@@ -310,8 +310,7 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
 
   #onSubmit = (event) => {
     event.preventDefault();
-    if (event.target === this.#frame.form) this.ask(this.#frame.field.value);
-    else this.#rate(event.target, 0);
+    this.ask(this.#frame.field.value);
   };
 
   #onClick = (event) => {
@@ -326,7 +325,9 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
       close: () => this.close(),
       print: () => print(),
       copy: () => this.#copy(pressed),
-      thumb: () => this.#thumb(pressed),
+      up: () => this.#rate(pressed, 1),
+      down: () => (pressed.parentNode.nextSibling.hidden = false),
+      tag: () => this.#rate(pressed, 0, [pressed.value]),
     };
     does[pressed.name]?.();
   };
@@ -343,13 +344,6 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
     }
   };
 
-  #onWindow = ({ type }) => {
-    for (const proof of this.#shadow.querySelectorAll("details")) {
-      if (type === "beforeprint") proof.dataset.was = proof.open || "";
-      proof.open = type === "beforeprint" || Boolean(proof.dataset.was);
-    }
-  };
-
   #say(text) {
     this.#frame.said.textContent = "";
     requestAnimationFrame(() => (this.#frame.said.textContent = text));
@@ -361,24 +355,16 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
     const done = await copied(copyText(quoted, answer, this.#settings), this.#shadow);
     const said = done ? this.#settings.words.copied : this.#settings.words.uncopied;
     this.#say(said);
-    pressed.lastChild.data = said;
-    setTimeout(() => (pressed.lastChild.data = fill(this.#settings.words.copy, { n: pressed.value })), 4000);
+    pressed.textContent = said;
+    setTimeout(() => (pressed.textContent = fill(this.#settings.words.copy, { n: pressed.value })), 4000);
   }
 
-  #thumb(pressed) {
-    const form = pressed.form;
-    for (const thumb of form.querySelectorAll("[name=thumb]")) thumb.setAttribute("aria-pressed", thumb === pressed);
-    form.querySelector("fieldset").hidden = pressed.value === "1";
-    if (pressed.value === "1") this.#rate(form, 1);
-  }
-
-  async #rate(form, thumbs) {
-    const { answer } = this.#records.get(form.closest(".turn"));
-    const data = new FormData(form);
-    const body = { answer_id: answer.id, thumbs, tags: thumbs ? [] : data.getAll("tags"), notes: thumbs ? "" : data.get("notes") };
+  async #rate(pressed, thumbs, tags = []) {
+    const { answer } = this.#records.get(pressed.closest(".turn"));
+    const body = { answer_id: answer.id, thumbs, tags, notes: "" };
     const sent = await post(`${this.#settings.base}/v1/feedback`, body).then(() => true, () => false);
     const said = this.#settings.words[sent ? "thanks" : "unsent"];
-    form.replaceChildren(make("p", {}, said));
+    pressed.closest(".feedback").replaceChildren(make("p", {}, said));
     this.#say(said);
     if (sent) this.#tell("feedback", body);
   }

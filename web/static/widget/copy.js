@@ -17,7 +17,7 @@ export async function copied(text, place) {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    const [field, before] = [make("textarea", { class: "heard", "aria-hidden": "true" }), place.activeElement];
+    const [field, before] = [make("textarea.heard", { "aria-hidden": "true" }), place.activeElement];
     field.value = text;
     place.append(field);
     field.select();

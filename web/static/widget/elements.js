@@ -6,9 +6,11 @@ const VECTOR = "http://www.w3.org/2000/svg";
 const MAX_FRAGMENT = 300;
 const EDGE_WORDS = 5;
 
-/** Make an element; strings become text nodes, and attributes or children that are null are left out. */
-export function make(tag, attributes = {}, ...children) {
-  return filled(document.createElement(tag), attributes, children);
+/** Make an element: "p.lead" has the class, and the ::part, lead. Strings become text; attributes or children of null are left out. */
+export function make(what, attributes = {}, ...children) {
+  const [tag, ...classes] = what.split(".");
+  const named = classes.length ? { class: classes.join(" "), part: classes.join(" ") } : {};
+  return filled(document.createElement(tag), { ...named, ...attributes }, children);
 }
 
 function filled(element, attributes, children) {
@@ -18,11 +20,9 @@ function filled(element, attributes, children) {
 }
 
 /** Make a line drawing in the colour of the text around it, hidden from screen readers. */
-export function icon(path) {
-  const attributes = { viewBox: "0 0 24 24", class: "icon", "aria-hidden": "true" };
-  return filled(document.createElementNS(VECTOR, "svg"), attributes, [
-    filled(document.createElementNS(VECTOR, "path"), { d: path }, []),
-  ]);
+export function icon(d) {
+  const drawn = (name, attributes, ...children) => filled(document.createElementNS(VECTOR, name), attributes, children);
+  return drawn("svg", { viewBox: "0 0 24 24", class: "icon", "aria-hidden": "true" }, drawn("path", { d }));
 }
 
 /** Put values in the places of a sentence: fill("Quote {n}", { n: 1 }). */
@@ -72,7 +72,7 @@ function pieces(text, spans, offset) {
   for (const span of [...spans].sort((a, b) => a.start - b.start)) {
     const [start, end] = [Math.max(span.start - offset, cursor), Math.min(span.end - offset, points.length)];
     if (start >= end) continue;
-    cut.push(points.slice(cursor, start).join(""), make("mark", { part: "mark" }, points.slice(start, end).join("")));
+    cut.push(points.slice(cursor, start).join(""), make("mark.mark", {}, points.slice(start, end).join("")));
     cursor = end;
   }
   return [...cut, points.slice(cursor).join("")].filter((piece) => piece !== "");
@@ -83,7 +83,7 @@ export function phonesLinked(text) {
   // What stands before a number is caught, not looked behind at: older phones can't, and would lose the whole card.
   const number = new RegExp(`(^|[^\\w.,])(${STRINGS.phones.join("|")})(?![\\w%]|[.,]\\d)`, "u");
   return text.split(number).filter(Boolean).map((part) =>
-    STRINGS.phones.includes(part) ? make("a", { class: "phone", href: `tel:${part.replaceAll(" ", "")}` }, part) : part,
+    STRINGS.phones.includes(part) ? make("a.phone", { href: `tel:${part.replaceAll(" ", "")}` }, part) : part,
   );
 }
 

@@ -10,52 +10,51 @@ const ANEW = "M5 9a7.5 7.5 0 1 1-.5 5M5 4v5h5";
 
 /** Make the frame of one widget and return its named elements. */
 export function frameOf(settings) {
-  const { mode, words, language, theme, heading, suggestions, standing } = settings;
+  const { mode, words, language, heading, suggestions, standing } = settings;
   const dialog = { role: "dialog", tabindex: "-1", hidden: "" };
-  const own = { id: "panel", class: "panel", part: "panel", "aria-label": heading };
+  const own = { "aria-label": heading };
   const parts = {
     launch: launcher(heading, mode),
-    log: make("div", { class: "log", part: "log", role: "log", "aria-live": "off", "aria-label": words.log, tabindex: "0" }),
-    starters: suggestions.length ? choices("starters", words.starters, suggestions) : make("div", { class: "starters" }),
-    intro: make("section", { class: "intro", part: "intro" }, mode === "page" ? make("h1", {}, heading) : null, make("p", {}, words.intro)),
-    standing: make("p", { class: "standing disclaimer", lang: "en" }, standing),
-    said: make("p", { class: "heard", role: "status" }),
-    alarm: make("p", { class: "heard", role: "alert" }),
-    tools: make("p", { class: "tools" }, tool("clear", ANEW, words.clear), mode === "page" ? tool("print", null, words.print) : null),
+    log: make("div.log", { role: "log", "aria-live": "off", "aria-label": words.log, tabindex: "0" }),
+    starters: suggestions.length ? choices("starters", words.starters, suggestions) : make("div.starters", {}),
+    intro: make("section.intro", {}, mode === "page" ? make("h1", {}, heading) : null, make("p", {}, words.intro)),
+    standing: make("p.standing.disclaimer", { lang: "en" }, standing),
+    said: make("p.heard", { role: "status" }),
+    alarm: make("p.heard", { role: "alert" }),
+    tools: make("p.tools", {}, tool("clear", ANEW, words.clear), mode === "page" ? tool("print", null, words.print) : null),
     ...composer(settings),
   };
   const { launch, log, starters, intro, standing: notice, said, alarm, tools, form } = parts;
   if (mode === "page") log.removeAttribute("tabindex");
   else log.append(intro, starters, notice);
   const inside = mode === "page" ? [intro, log, tools, form, starters, notice] : [bar(heading, mode, words, tools), log, form];
-  parts.panel = make("section", mode === "launcher" ? { ...own, ...dialog } : own, ...inside, said, alarm);
-  const dir = /^(ar|dv|fa|he|ku|ps|sd|ug|ur|yi)\b/.test(language) ? "rtl" : "ltr";
-  parts.root = make("div", { class: `cw ${mode}`, part: "root", lang: language, dir, "data-theme": theme }, launch, parts.panel);
+  parts.panel = make("section.panel", mode === "launcher" ? { ...own, ...dialog } : own, ...inside, said, alarm);
+  const dir = /^(ar|fa|he|ur)\b/.test(language) ? "rtl" : "ltr";
+  parts.root = make(`div.root.${mode === "page" ? "" : "boxed."}${mode}`, { lang: language, dir }, launch, parts.panel);
   return parts;
 }
 
 function launcher(heading, mode) {
   if (mode !== "launcher") return null;
-  const attributes = { type: "button", class: "launch", part: "launcher", "aria-haspopup": "dialog" };
-  return make("button", attributes, icon(BUBBLE), make("span", {}, heading));
+  const attributes = { type: "button", "aria-haspopup": "dialog" };
+  return make("button.launch", attributes, icon(BUBBLE), make("span", {}, heading));
 }
 
 function bar(heading, mode, words, tools) {
   const close = mode === "launcher" ? tool("close", CROSS, words.close) : null;
   tools.append(close ?? "");
-  return make("header", { class: "bar", part: "header" }, make("h2", {}, heading), tools);
+  return make("header.bar", {}, make("h2", {}, heading), tools);
 }
 
 function tool(name, path, text) {
   const label = make("span", {}, text);
-  return make("button", { type: "button", name, class: "tool", part: "tool", title: path && text }, path && icon(path), label);
+  return make("button.tool", { type: "button", name, title: path && text }, path && icon(path), label);
 }
 
 function composer({ words, placeholder, mode }) {
-  const field = make("textarea", {
+  const field = make("textarea.field", {
     id: "question",
     name: "question",
-    part: "field",
     rows: mode === "page" ? 2 : 1,
     maxlength: MAX_QUESTION,
     enterkeyhint: "send",
@@ -63,9 +62,9 @@ function composer({ words, placeholder, mode }) {
     placeholder: placeholder || null,
     "aria-describedby": "error",
   });
-  const error = make("p", { class: "error", id: "error", role: "alert" });
+  const error = make("p.error", { id: "error", role: "alert" });
   const label = make("label", { for: "question" }, words.label);
-  const send = make("button", { class: "send", part: "send" }, words.ask);
-  const form = make("form", { class: "composer", part: "composer", novalidate: "" }, label, make("div", { class: "entry" }, field, send), error);
+  const send = make("button.send", {}, words.ask);
+  const form = make("form.composer", { novalidate: "" }, label, make("div.entry", {}, field, send), error);
   return { form, field, error };
 }

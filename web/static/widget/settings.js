@@ -3,8 +3,9 @@
 import STRINGS from "./strings.json" with { type: "json" };
 
 const TEXTS = ["api-base", "mode", "theme", "primary-color", "heading", "placeholder", "top-k", "filter", "suggestions", "history"];
-export const ATTRIBUTES = [...TEXTS, "open", "feedback", "lang", "strings"];
-export const PROPERTIES = [...TEXTS, "feedback"].map(camel);
+const FLAG = "feedback";
+export const ATTRIBUTES = [...TEXTS, FLAG, "open", "lang", "strings"];
+export const PROPERTIES = [...[...TEXTS, FLAG].map(camel), "strings"];
 
 function camel(name) {
   return name.replace(/-(\w)/g, (_, letter) => letter.toUpperCase());
@@ -26,7 +27,6 @@ export function settingsOf(element, own) {
     base: baseOf(text("api-base")),
     keeps: text("history") !== "off",
     feedback: element.hasAttribute("feedback"),
-    theme: text("theme") || "auto",
     heading: text("heading") || words.heading,
     placeholder: text("placeholder"),
     suggestions: listOf(text("suggestions")),
@@ -38,11 +38,8 @@ export function settingsOf(element, own) {
   };
 }
 
-/** The language of the nearest element around that has one, through shadow roots. */
 function languageAround(element) {
-  let node = element;
-  while (node && !node.closest("[lang]")) node = node.getRootNode().host;
-  return (node?.closest("[lang]").lang || "en").toLowerCase();
+  return (element.closest("[lang]")?.lang || document.documentElement.lang || "en").toLowerCase();
 }
 
 function baseOf(address) {
@@ -82,23 +79,15 @@ function listOf(text) {
 
 /** Give an element class a property for each attribute; an object that is set becomes JSON. */
 export function mirror(prototype) {
-  for (const name of TEXTS) {
+  for (const name of [...TEXTS, FLAG]) {
     Object.defineProperty(prototype, camel(name), {
       get() {
-        return this.getAttribute(name) ?? "";
+        return name === FLAG ? this.hasAttribute(name) : (this.getAttribute(name) ?? "");
       },
       set(value) {
-        if (value === null || value === undefined) this.removeAttribute(name);
+        if (value === null || value === undefined || value === false) this.removeAttribute(name);
         else this.setAttribute(name, typeof value === "object" ? JSON.stringify(value) : value);
       },
     });
   }
-  Object.defineProperty(prototype, "feedback", {
-    get() {
-      return this.hasAttribute("feedback");
-    },
-    set(value) {
-      this.toggleAttribute("feedback", Boolean(value));
-    },
-  });
 }

@@ -1,32 +1,27 @@
 // A site's own colour: black or white upon it, and as the colour of links only where they stay readable.
 
-const READABLE = 4.5;
-// What links stand on: --paper, --card and --tint of widget.css, in light and in dark.
-const GROUNDS = { light: ["#faf8f4", "#ffffff", "#e8f1f0"], dark: ["#12181b", "#1b2327", "#1d3033"] };
+// Relative luminance up to which links have a contrast of 4.5 to the light grounds of widget.css (paper, card, tint), and
+// from which to the dark ones; and from which black is easier to read upon a colour than white (WCAG 2.2).
+const LIGHT_UP_TO = 0.15;
+const DARK_FROM = 0.3;
+const BLACK_FROM = 0.179;
 
 /** The rule that sets the colour for one widget, or an empty text for a colour no browser knows. */
 export function colourRule(value) {
   const primary = hex(value);
   if (!primary) return "";
-  const on = contrast(primary, "#ffffff") >= contrast(primary, "#000000") ? "#ffffff" : "#000000";
-  const links = Object.keys(GROUNDS)
-    .filter((theme) => GROUNDS[theme].every((ground) => contrast(primary, ground) >= READABLE))
-    .map((theme) => `--own-link-${theme}: ${primary};`);
-  return `.cw { --own: ${primary}; --on-own: ${on}; ${links.join(" ")} }`;
+  const bright = luminance(primary);
+  const links = (bright <= LIGHT_UP_TO ? `--own-light: ${primary};` : "") + (bright >= DARK_FROM ? `--own-dark: ${primary};` : "");
+  const on = bright < BLACK_FROM ? "#fff" : "#000";
+  return `:host { --citewell-primary: ${primary} !important; --citewell-on-primary: ${on} !important; ${links} }`;
 }
 
 /** A CSS colour as #rrggbb, or an empty text. */
 function hex(value) {
-  if (!value || !CSS.supports("color", value)) return "";
   const canvas = document.createElement("canvas").getContext("2d");
+  if (!value || !canvas || !CSS.supports("color", value)) return "";
   canvas.fillStyle = value;
-  return /^#[0-9a-f]{6}$/.test(canvas.fillStyle) ? canvas.fillStyle : "";
-}
-
-/** WCAG 2.2 contrast ratio of two sRGB colours. */
-function contrast(one, other) {
-  const [dark, light] = [luminance(one), luminance(other)].sort((a, b) => a - b);
-  return (light + 0.05) / (dark + 0.05);
+  return canvas.fillStyle.length === 7 ? canvas.fillStyle : "";
 }
 
 function luminance(colour) {
