@@ -33,6 +33,7 @@ from web.pages import static_files
 from web.reference import ASSETS, reference_files
 from web.reference import router as reference
 from web.rest import create_app
+from web.widget import router as widget
 from web.workers import listen, serve
 
 MAX_WORKERS = 64
@@ -83,7 +84,7 @@ def application(generation: Path, settings: Settings) -> FastAPI:
     """Return the whole application over one generation, for one of the workers that share the cores."""
     threads = max(1, cores() // settings.workers)
     engine = Engine(lambda: Answerer(LocalIndex.open(generation), accepted_wrong=settings.accepted_wrong), threads=threads)
-    app = create_app(engine, pages, reference)
+    app = create_app(engine, pages, reference, widget)
     app.mount(ASSETS, reference_files(), name="reference")
     app.mount("/static", static_files(), name="static")
     return app

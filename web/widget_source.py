@@ -49,7 +49,7 @@ class Module:
 
     @property
     def path(self) -> str:
-        """The address that never changes its content."""
+        """The path of the address whose content never changes."""
         return f"/widget/{self.version}/{NAME}"
 
 
