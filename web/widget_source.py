@@ -60,8 +60,8 @@ def joined() -> Module:
     head = [
         f"/* citewell {package()}, Apache-2.0 */",
         *_words_table(),
-        "const STYLE=globalThis.CSSStyleSheet&&new CSSStyleSheet();",
-        f"STYLE?.replaceSync({style});",
+        # Where style sheets can't be made by script the element links to the style sheet instead.
+        f"let STYLE;try{{STYLE=new CSSStyleSheet();STYLE.replaceSync({style})}}catch{{}}",
     ]
     code = _short_names("".join(_bare_code((FOLDER / part).read_text("utf-8")) for part in PARTS))
     content = ("\n".join(head) + "\n" + code).encode()

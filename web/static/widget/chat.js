@@ -40,7 +40,7 @@ const SLOW_MS = 5000;
 class CitewellChat extends (globalThis.HTMLElement ?? Object) {
   static observedAttributes = ATTRIBUTES;
   #shadow = this.attachShadow({ mode: "open" });
-  #colours = new CSSStyleSheet();
+  #colours = STYLE && new CSSStyleSheet();
   #strings = {};
   #turns = [];
   #records = new WeakMap();
@@ -164,9 +164,11 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
     this.#drawing = false;
     const old = this.#frame;
     const focused = old && this.#shadow.activeElement === old.field;
-    this.#colours.replaceSync(colourRule(this.getAttribute("primary-color")));
-    this.#shadow.adoptedStyleSheets = [STYLE, this.#colours];
-    const frame = frameOf({ ...this.#settings, standing: this.#standing });
+    const settings = this.#settings;
+    const frame = frameOf({ ...settings, standing: this.#standing });
+    this.#colours?.replaceSync(colourRule(this.getAttribute("primary-color")));
+    if (STYLE) this.#shadow.adoptedStyleSheets = [STYLE, this.#colours];
+    else frame.root.prepend(make("link", { rel: "stylesheet", href: `${settings.base}/static/widget/widget.css` }));
     this.#frame = frame;
     frame.field.value = old?.field.value ?? "";
     for (const turn of this.#turns) frame.log.append(this.#turnOf(turn));
@@ -242,12 +244,7 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
 
   #answered(question, answer) {
     const turn = { question, answer };
-    let element;
-    try {
-      element = this.#turnOf(turn);
-    } catch {
-      throw new Refusal("unreadable");
-    }
+    const element = this.#turnOf(turn);
     this.#request = null;
     this.#frame.log.querySelector("[data-status=pending]").replaceWith(element);
     this.#remember(turn);
@@ -273,7 +270,7 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
   }
 
   #failed(question, afterAlert, error) {
-    const refusal = error instanceof Refusal ? error : new Refusal("unreadable");
+    const refusal = error instanceof Refusal ? error : new Refusal("refused");
     const message = inWords(refusal, this.#settings.words);
     const turn = this.#frame.log.querySelector("[data-status=pending]");
     this.#request = null;

@@ -19,8 +19,7 @@ export class Refusal extends Error {
 /** Send JSON and return the JSON that comes back; everything else is thrown as a Refusal. */
 export async function post(url, body, request = new AbortController()) {
   if (navigator.onLine === false) throw new Refusal("offline");
-  let late = false;
-  const timer = setTimeout(() => request.abort((late = true)), WAIT_MS);
+  const timer = setTimeout(() => request.abort(), WAIT_MS);
   try {
     const headers = { "Content-Type": "application/json", Accept: "application/json" };
     const options = { method: "POST", headers, body: JSON.stringify(body), signal: request.signal, credentials: "omit" };
@@ -30,7 +29,7 @@ export async function post(url, body, request = new AbortController()) {
     throw refusal(reply, record);
   } catch (error) {
     if (error instanceof Refusal) throw error;
-    throw new Refusal(late ? "timeout" : navigator.onLine === false ? "offline" : "unreached");
+    throw new Refusal(navigator.onLine === false ? "offline" : "unreached");
   } finally {
     clearTimeout(timer);
   }
@@ -38,17 +37,15 @@ export async function post(url, body, request = new AbortController()) {
 
 function refusal(reply, record) {
   const { status } = reply;
-  const kind = { 413: "long", 422: "invalid", 429: "limited", 503: "busy" }[status] ?? (reply.ok ? "unreadable" : "refused");
+  const kind = { 413: "long", 422: "invalid", 429: "limited", 503: "busy" }[status] ?? "refused";
   return new Refusal(kind, { status, seconds: Number(reply.headers.get("Retry-After")) || 0, detail: record?.detail ?? "" });
 }
 
 /** What to tell the reader. */
-export function inWords({ kind, status, seconds, detail }, words) {
-  if (kind === "invalid") return detail || fill(words.refused, { n: status });
-  if (kind === "limited" || kind === "busy") {
-    return `${words[kind]} ${seconds ? fill(words.wait, { n: seconds }) : words.moment}`;
-  }
-  return fill(words[kind], { n: { timeout: WAIT_MS / 1000, long: MAX_QUESTION }[kind] ?? status });
+export function inWords({ kind, seconds, detail }, words) {
+  if (kind === "invalid") return detail || words.refused;
+  const when = seconds ? fill(words.wait, { n: seconds }) : words.moment;
+  return fill(words[kind], { n: MAX_QUESTION }) + (/limited|busy|refused/.test(kind) ? ` ${when}` : "");
 }
 
 /** The body of POST /v1/ask; of the earlier questions as many of the latest as fit. */

@@ -59,7 +59,7 @@ function composer({ words, placeholder, mode }) {
     maxlength: MAX_QUESTION,
     enterkeyhint: "send",
     autocomplete: "off",
-    placeholder: placeholder || null,
+    placeholder: placeholder || (mode === "page" ? null : words.label),
     "aria-describedby": "error",
   });
   const error = make("p.error", { id: "error", role: "alert" });
