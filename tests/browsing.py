@@ -1,0 +1,153 @@
+"""Tabs of a real browser that note what they complain of and ask for, on the chat page and on pages that embed the widget."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Route
+    from playwright.sync_api import Page as Tab
+
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+ASK = "What are the common causes of hip pain?"
+ALARM = "My back hurts, my groin is numb and I cannot control my bladder"
+FOREIGN = "What is the capital of France?"
+MISSPELT = "What can cause sciatca?"
+# A site that no name server knows; its pages come from embed().
+SITE = "http://site.test"
+EVENTS = ("ready", "ask", "answer", "abstain", "red-flag", "feedback", "error")
+
+
+@dataclass
+class Visit:
+    """One tab and everything it complained of or asked for."""
+
+    tab: Tab
+    complaints: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def watch(self) -> None:
+        """Begin to note."""
+        self.tab.on("console", lambda message: self.complaints.append(message.text))
+        self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.tab.on("request", lambda request: self.requests.append(request.url))
+
+    def ask(self, question: str) -> Locator:
+        """Send the question by the form and return its turn once it is answered."""
+        self.tab.locator(".composer textarea").fill(question)
+        self.tab.locator(".composer .send").click()
+        return self.turn()
+
+    def turn(self) -> Locator:
+        """Return the last turn once it is answered."""
+        turn = self.tab.locator(".turn:last-child:not([data-status=pending])")
+        turn.wait_for()
+        return turn
+
+    def overflow(self) -> int:
+        """Return how many pixels the page is wider than the window."""
+        return int(self.tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+    def focused(self) -> str:
+        """Return the class of the element in focus, inside shadow roots too; an empty text for none."""
+        return str(
+            self.tab.evaluate(
+                "() => { let e = document.activeElement; while (e?.shadowRoot?.activeElement) e = e.shadowRoot.activeElement;"
+                " return e === document.body ? '' : e.className }"
+            )
+        )
+
+    def told(self) -> list[tuple[str, Any]]:
+        """Return the events of the widgets on an embedding page, each with its detail, in order."""
+        return [(name, detail) for name, detail in self.tab.evaluate("window.told")]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A headless Chromium, or a skip where there is none."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
+    if not os.access(CHROMIUM, os.X_OK):
+        pytest.skip("no Chromium found on PATH or at /usr/bin/chromium")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+def new_visit(chromium: Browser, *, width: int = 360, height: int = 740, script: bool = True, touch: bool = True) -> Visit:
+    """Return a tab of a fresh context that has opened nothing yet."""
+    context = chromium.new_context(
+        viewport={"width": width, "height": height}, java_script_enabled=script, reduced_motion="reduce", has_touch=touch
+    )
+    visited = Visit(context.new_page())
+    visited.watch()
+    return visited
+
+
+def visit(chromium: Browser, url: str, *, width: int = 360, script: bool = True) -> Visit:
+    """Return a tab that has opened the address."""
+    visited = new_visit(chromium, width=width, script=script)
+    visited.tab.goto(url)
+    return visited
+
+
+@pytest.fixture(params=[True, False], ids=["script", "no-script"])
+def visited(request: pytest.FixtureRequest, chromium: Browser, server_url: str) -> Iterator[Visit]:
+    """A fresh tab on the chat page, with JavaScript on and off; at the end it must have kept quiet and stayed home."""
+    fresh = visit(chromium, server_url, script=request.param)
+    yield fresh
+    assert fresh.complaints == []
+    assert {urlsplit(url).netloc for url in fresh.requests} == {urlsplit(server_url).netloc}
+    assert fresh.tab.context.cookies() == []
+    fresh.tab.context.close()
+
+
+@pytest.fixture
+def scripted(chromium: Browser, server_url: str) -> Iterator[Visit]:
+    """A fresh tab on the chat page with JavaScript on."""
+    fresh = visit(chromium, server_url)
+    yield fresh
+    fresh.tab.context.close()
+
+
+def embed(visited: Visit, server_url: str, body: str) -> None:
+    """Open a page of another site that loads the widget, under the strictest policy that lets it, and notes its events."""
+    policy = f"default-src 'none'; script-src {server_url}; connect-src {server_url}; style-src {server_url}"
+    policy += "; require-trusted-types-for 'script'; trusted-types 'none'"
+    html = f"""<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>A site</title><link rel="icon" href="data:,"><p>Words of the site.</p>{body}
+<script type="module" src="{server_url}/widget.js" crossorigin="anonymous"></script></html>"""
+    headers = {"Content-Security-Policy": policy, "Content-Type": "text/html; charset=utf-8"}
+    visited.tab.route(f"{SITE}/**", lambda route: route.fulfill(body=html, headers=headers))
+    visited.tab.route(f"{server_url}/v1/**", _allow)
+    listen = "addEventListener(name, event => window.told.push([name, event.detail]))"
+    visited.tab.add_init_script(f"window.told = []; for (const name of {list(EVENTS)}) {listen}")
+    visited.tab.goto(f"{SITE}/")
+    visited.tab.wait_for_function("!!customElements.get('citewell-chat')")
+
+
+def _allow(route: Route) -> None:
+    """Let the site ask, as a server that lists its origin does."""
+    allowed = {"Access-Control-Allow-Origin": SITE, "Access-Control-Allow-Headers": "content-type"}
+    if route.request.method == "OPTIONS":
+        route.fulfill(status=204, headers=allowed)
+        return
+    reply = route.fetch()
+    route.fulfill(response=reply, headers={**reply.headers, **allowed})
+
+
+def record(server_url: str, question: str) -> dict[str, Any]:
+    """Return the answer as REST gives it."""
+    reply = httpx.post(f"{server_url}/v1/ask", json={"question": question, "top_k": 3}, timeout=30)
+    reply.raise_for_status()
+    answer: dict[str, Any] = reply.json()
+    return answer
