@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -22,9 +24,49 @@ ASK = "What are the common causes of hip pain?"
 ALARM = "My back hurts, my groin is numb and I cannot control my bladder"
 FOREIGN = "What is the capital of France?"
 MISSPELT = "What can cause sciatca?"
-# A site that no name server knows; its pages come from embed().
-SITE = "http://site.test"
 EVENTS = ("ready", "ask", "answer", "abstain", "red-flag", "feedback", "error")
+
+
+class Pages:
+    """A site of another origin than citewell's: it serves the pages that it is given, each with its security policy."""
+
+    def __init__(self) -> None:
+        kept: dict[str, tuple[bytes, str]] = {}
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body, policy = kept.get(self.path, (b"", "default-src 'none'"))
+                self.send_response(200 if body else 404)
+                for name, value in (("Content-Type", "text/html; charset=utf-8"), ("Content-Security-Policy", policy)):
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Keep quiet."""
+
+        self._kept = kept
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.origin = f"http://127.0.0.1:{self.server.server_port}"
+
+    def put(self, html: str, policy: str) -> str:
+        """Keep a page and return its address."""
+        path = f"/{len(self._kept)}"
+        self._kept[path] = (html.encode(), policy)
+        return self.origin + path
+
+
+@pytest.fixture(scope="session")
+def pages() -> Iterator[Pages]:
+    """A running site of another origin."""
+    site = Pages()
+    thread = threading.Thread(target=site.server.serve_forever, daemon=True)
+    thread.start()
+    yield site
+    site.server.shutdown()
+    site.server.server_close()
+    thread.join()
 
 
 @dataclass
@@ -119,30 +161,32 @@ def scripted(chromium: Browser, server_url: str) -> Iterator[Visit]:
     fresh.tab.context.close()
 
 
-def embed(visited: Visit, server_url: str, body: str) -> None:
-    """Open a page of another site that loads the widget, under the strictest policy that lets it, and notes its events."""
-    policy = f"default-src 'none'; script-src {server_url}; connect-src {server_url}; style-src {server_url}"
-    policy += "; require-trusted-types-for 'script'; trusted-types 'none'"
+def strictest(server_url: str) -> str:
+    """Return the strictest policy of a page under which the widget of a server works."""
+    own = f"default-src 'none'; script-src {server_url}; connect-src {server_url}; style-src {server_url}"
+    return f"{own}; require-trusted-types-for 'script'; trusted-types 'none'"
+
+
+def embed(visited: Visit, pages: Pages, server_url: str, body: str) -> None:
+    """Open a page of another site that loads the widget, under the strictest policy; told() gives the widget's events."""
     html = f"""<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>A site</title><link rel="icon" href="data:,"><p>Words of the site.</p>{body}
+<title>A site</title><p>Words of the site.</p>{body}
 <script type="module" src="{server_url}/widget.js" crossorigin="anonymous"></script></html>"""
-    headers = {"Content-Security-Policy": policy, "Content-Type": "text/html; charset=utf-8"}
-    visited.tab.route(f"{SITE}/**", lambda route: route.fulfill(body=html, headers=headers))
-    visited.tab.route(f"{server_url}/v1/**", _allow)
+
+    def allow(route: Route) -> None:
+        """Let the site ask, as a server does that lists its origin."""
+        allowed = {"Access-Control-Allow-Origin": pages.origin, "Access-Control-Allow-Headers": "content-type"}
+        if route.request.method == "OPTIONS":
+            route.fulfill(status=204, headers=allowed)
+            return
+        reply = route.fetch()
+        route.fulfill(response=reply, headers={**reply.headers, **allowed})
+
+    visited.tab.route(f"{server_url}/v1/**", allow)
     listen = "addEventListener(name, event => window.told.push([name, event.detail]))"
     visited.tab.add_init_script(f"window.told = []; for (const name of {list(EVENTS)}) {listen}")
-    visited.tab.goto(f"{SITE}/")
+    visited.tab.goto(pages.put(html, strictest(server_url)))
     visited.tab.wait_for_function("!!customElements.get('citewell-chat')")
-
-
-def _allow(route: Route) -> None:
-    """Let the site ask, as a server that lists its origin does."""
-    allowed = {"Access-Control-Allow-Origin": SITE, "Access-Control-Allow-Headers": "content-type"}
-    if route.request.method == "OPTIONS":
-        route.fulfill(status=204, headers=allowed)
-        return
-    reply = route.fetch()
-    route.fulfill(response=reply, headers={**reply.headers, **allowed})
 
 
 def record(server_url: str, question: str) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def _words_table() -> list[str]:
     names = list(strings["en"])
     languages = [f"{key}:named({_json([own[name] for name in names])})" for key, own in strings.items() if key != "phones"]
     return [
-        f"const NAMES={_json(' '.join(names))}.split(\" \");",
+        f'const NAMES={_json(" ".join(names))}.split(" ");',
         "const named=(words)=>Object.fromEntries(NAMES.map((name,at)=>[name,words[at]]));",
         f"const STRINGS={{phones:{_json(strings['phones'])},{','.join(languages)}}};",
     ]
