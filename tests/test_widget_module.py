@@ -98,8 +98,8 @@ def test_both_languages_are_complete() -> None:
     code = "".join((FOLDER / part).read_text("utf-8") for part in PARTS) + "".join(
         path.read_text("utf-8") for path in (PROJECT / "web" / "templates").glob("*.html")
     )
-    asked = {name for name in strings["en"] if re.search(rf"\b{name}\b", code)}
-    assert asked == set(strings["en"])
+    levels = {"emergency", "urgent", "crisis"}  # asked for by the name that an alert brings
+    assert [name for name in strings["en"].keys() - levels if not re.search(rf"\b{name}\b", code)] == []
 
 
 def test_module_is_served_to_any_origin_and_kept(server_url: str) -> None:
@@ -196,9 +196,7 @@ def test_dark_is_the_same_chosen_or_by_the_reader_s_system() -> None:
 def test_limits_of_a_site_s_colour_follow_from_the_palette() -> None:
     source = (FOLDER / "theme.js").read_text("utf-8")
     light_up_to, dark_from, black_from = (
-        float(found[1])
-        for name in ("LIGHT_UP_TO", "DARK_FROM", "BLACK_FROM")
-        if (found := re.search(rf"{name} = ([\d.]+);", source))
+        float(number) for number in re.findall(r"^const \w+ = ([\d.]+);", source, re.MULTILINE)
     )
     for name in ("paper", "card", "tint"):
         assert contrast(light_up_to, luminance(colours("light")[name])) >= 4.5

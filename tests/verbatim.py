@@ -24,6 +24,7 @@ from index.spelling import COMMON
 from index.vocabulary import english
 from qa.policy import ABSTENTION, ADVICE, DISCLAIMER
 from web.pages import STARTERS
+from web.widget_source import words
 
 PROJECT = Path(__file__).resolve().parent.parent
 # What may stand between the words of searched_as that is not in the question or its history.
@@ -321,8 +322,9 @@ def _strings(value: object) -> Iterator[str]:
 
 @cache
 def interface_words() -> frozenset[str]:
-    """Return the fixed texts of the page templates: those between tags, and the string literals of their expressions."""
+    """Return the fixed texts of the pages: the interface words, and what the templates hold between tags and in literals."""
     found: set[str] = {DISCLAIMER.text, *STARTERS}
+    found.update(part for text in words().values() for part in re.split(r"\{\w+\}", text))
     for path in sorted((PROJECT / "web" / "templates").glob("*.html")):
         source = re.sub(r"\{#.*?#\}", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
         found.update(text for code in _CODE.findall(source) for text in re.findall(r'"([^"]+)"', code))

@@ -10,17 +10,21 @@ ELEMENT = "citewell-chat"
 
 README = f"""# {ELEMENT}
 
-A chat element for a [citewell](https://www.npmjs.com/package/{ELEMENT}) server: health questions answered with passages
-quoted word for word, each with a citation. One custom element, no dependency, no cookie.
+A chat element for a citewell server: health questions answered with passages quoted word for word, each with a citation.
+One custom element, no dependency, no cookie.
 
     import "{ELEMENT}";
 
     <{ELEMENT} api-base="https://citewell.example"></{ELEMENT}>
 
-The server must allow your site's origin. Attributes: `api-base`, `mode` (`launcher`, `inline`, `page`), `open`, `lang` (`en`,
-`es`), `theme` (`auto`, `light`, `dark`), `primary-color`, `heading`, `placeholder`, `top-k`, `filter`, `suggestions`,
-`feedback`, `history` (`off`), `strings`. Methods: `open()`, `close()`, `ask(text)`, `clear()`. Events: `ready`, `ask`, `answer`,
-`abstain`, `red-flag`, `feedback`, `error`. Types are in `widget.d.ts`.
+The server must allow your site's origin.
+
+- Attributes: `api-base`, `mode` (`launcher`, `inline`, `page`), `open`, `lang` (`en`, `es`), `theme` (`auto`, `light`, `dark`),
+  `primary-color`, `heading`, `placeholder`, `top-k`, `filter`, `suggestions`, `feedback`, `history` (`off`), `strings`.
+- Methods: `open()`, `close()`, `ask(text)`, `clear()`.
+- Events: `ready`, `ask`, `answer`, `abstain`, `red-flag`, `feedback`, `error`.
+
+Types are in `widget.d.ts`.
 """
 
 TYPES = """/** The record of POST /v1/ask; the server's /openapi.json describes every field. */
