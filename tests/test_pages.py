@@ -191,7 +191,7 @@ def test_source_shows_its_age_and_licence_and_leads_to_the_words() -> None:
     assert page.one("p", class_="facts").text.split("\n") == [
         "",
         f"Written or reviewed 2026-01-31{ago}",
-        "Licence: CC BY 4.0",
+        "Licence CC BY 4.0",
         "",
     ]
     (link,) = [element for element in page.all("a") if element.text == "Page of the source"]

@@ -32,7 +32,7 @@ _TEXTS = re.compile(
     r"""("(?:[^"\\\n]|\\.)*"|`[^`]*`|(?<=[(,=:?&|! ])/(?![ /*])(?:[^/\\\n\[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/[a-z]*)"""
     r"""|((?:[^"`/]|/(?=[ /*])|(?<![(,=:?&|! ])/)+)"""
 )
-_SPACES = re.compile(r" *([=(){}\[\],;:?&|<>+*]) *")
+_SPACES = re.compile(r" *(!?[=(){}\[\],;:?&|<>+*]|(?<= )[-/](?= \w)) *")
 # A line that ends like this goes on in the next one, or may as well.
 _OPEN_ENDS = re.compile(r"(?<=[;{,(\[])\n")
 _BLANKS = re.compile(r"^[ \t]+|^\n", re.MULTILINE)

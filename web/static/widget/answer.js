@@ -96,7 +96,7 @@ export function contextUrl(cited, base) {
 export function facts(cited, { words, language }) {
   const ago = age(cited.reviewed, language);
   const reviewed = cited.reviewed ? `${words.reviewed} ${cited.reviewed}${ago}` : words.undated;
-  return [reviewed, ...(cited.license ? [`${words.licence}: ${cited.license}`] : [])];
+  return [reviewed, ...(cited.license ? [`${words.licence} ${cited.license}`] : [])];
 }
 
 function references(works, words) {
@@ -121,7 +121,7 @@ function alertCard(alert, { words, fixed, level }) {
   const { url, title, publisher } = alert.source;
   return make(
     "section.alert",
-    { "data-level": alert.level, "aria-label": words[alert.level] ?? alert.level },
+    { "data-level": alert.level },
     make("p.level", {}, words[alert.level] ?? alert.level),
     make(`h${level + 1}`, { ...fixed }, alert.title),
     make("ul.actions", { ...fixed }, ...alert.actions.map((action) => make("li", {}, ...phonesLinked(action)))),

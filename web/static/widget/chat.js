@@ -56,10 +56,11 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
     for (const name of PROPERTIES) this.#upgrade(name);
     this.#memory = new Memory(`${this.#settings.base} ${this.#settings.mode} ${this.id}`);
     if (!this.#turns.length && this.#settings.keeps) this.#turns = this.#memory.read();
-    const [draft, error] = this.#settings.mode === "page" ? this.#takeOver() : [];
+    const [draft, error, adopted] = this.#settings.mode === "page" ? this.#takeOver() : [];
     this.#draw();
     if (draft) this.#frame.field.value = draft;
     if (error) this.#frame.error.textContent = error;
+    if (adopted) this.#reveal(this.#frame.log.lastChild);
     queueMicrotask(() => this.isConnected && this.#tell("ready", {}));
   }
 
@@ -149,12 +150,12 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
     this[name] = value;
   }
 
-  /** Take over what the server rendered for readers without script, and return the question and error in its form. */
+  /** Take over what the server rendered for readers without script, and return the question and error in its form, and its turn. */
   #takeOver() {
     const turn = parsed(this.querySelector("[data-record]")?.dataset.record);
     if (turn && this.#turns.at(-1)?.answer.id !== turn.answer.id) this.#remember(turn);
     this.#standing = this.querySelector(".standing")?.textContent ?? "";
-    const found = [this.querySelector("textarea")?.value, this.querySelector(".error")?.textContent];
+    const found = [this.querySelector("textarea")?.value, this.querySelector(".error")?.textContent, turn];
     this.replaceChildren();
     return found;
   }
@@ -171,7 +172,7 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
     else frame.root.prepend(make("link", { rel: "stylesheet", href: `${settings.base}/static/widget/widget.css` }));
     this.#frame = frame;
     frame.field.value = old?.field.value ?? "";
-    for (const turn of this.#turns) frame.log.append(this.#turnOf(turn));
+    this.#turns = this.#turns.filter((turn) => this.#restore(turn));
     const pending = old?.log.querySelector("[data-status=pending], [data-status=failed]");
     if (pending && (this.#request || this.#failure)) frame.log.append(pending);
     this.#shadow.replaceChildren(frame.root);
@@ -187,6 +188,16 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
     const element = turnOf(turn.question, turn.answer, this.#settings);
     this.#records.set(element, turn);
     return element;
+  }
+
+  /** Show a turn again; say whether that worked: what the tab kept may be of another version. */
+  #restore(turn) {
+    try {
+      this.#frame.log.append(this.#turnOf(turn));
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   #showPanel() {
@@ -222,7 +233,8 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
   #begin(question, afterAlert) {
     this.#request?.abort();
     this.#failure = null;
-    const { log, field, error, said, alarm } = this.#frame;
+    const { log, field, error, said, alarm, launch } = this.#frame;
+    if (launch) this.setAttribute("open", "");
     for (const old of log.querySelectorAll("[data-status=pending], [data-status=failed]")) old.remove();
     for (const node of [error, said, alarm]) node.textContent = "";
     const turn = turnFrame(question, "pending", this.#settings);
@@ -316,7 +328,8 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
     if (pressed === this.#frame.launch) return this.open();
     const does = {
       question: () => this.ask(pressed.value),
-      again: () => this.ask(pressed.value, this.#failure ?? {}),
+      // The button goes as the question is sent again; the focus must not go with it.
+      again: () => (this.#frame.field.focus({ preventScroll: true }), this.ask(pressed.value, this.#failure ?? {})),
       after: () => this.ask(pressed.value, { afterAlert: true }),
       clear: () => (this.clear(), this.#frame.field.focus({ preventScroll: true })),
       close: () => this.close(),
@@ -360,9 +373,10 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
     const { answer } = this.#records.get(pressed.closest(".turn"));
     const body = { answer_id: answer.id, thumbs, tags, notes: "" };
     const sent = await post(`${this.#settings.base}/v1/feedback`, body).then(() => true, () => false);
-    const said = this.#settings.words[sent ? "thanks" : "unsent"];
-    pressed.closest(".feedback").replaceChildren(make("p", {}, said));
-    this.#say(said);
+    const said = this.#settings.words[sent ? "thanks" : "refused"];
+    const note = make("p", { tabindex: "-1" }, said);
+    pressed.closest(".feedback").replaceChildren(note);
+    note.focus({ preventScroll: true });
     if (sent) this.#tell("feedback", body);
   }
 

@@ -33,7 +33,7 @@ export function settingsOf(element, own) {
     topK: Number(text("top-k")),
     filters: filtersOf(text("filter")),
     level: mode === "page" ? 2 : 3,
-    fixed: language.startsWith("en") ? {} : { lang: "en" },
+    fixed: language.startsWith("en") ? {} : { lang: "en", dir: "ltr" },
     newTab: mode === "page" ? {} : { target: "_blank", rel: "noopener noreferrer" },
   };
 }
