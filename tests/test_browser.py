@@ -10,8 +10,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from corpus.passage import Span
 from tests.browsing import ALARM, ASK, FOREIGN, MISSPELT, Visit, record, visit
-from web.pages import STARTERS
+from web.pages import STARTERS, aged
+from web.shown import fragment_url
 from web.widget_source import words
 
 if TYPE_CHECKING:
@@ -188,6 +190,41 @@ def test_reply_becomes_text_even_when_it_is_hostile(scripted: Visit, server_url:
     assert only.startswith("/passages/")
     assert "hit" not in scripted.tab.title()
     assert scripted.complaints == []
+
+
+@pytest.mark.parametrize(
+    ("text", "span", "reviewed"),
+    [
+        ("Rest, ice & low-impact walking: it's (mostly) fine!", (0, 51), "2019-03-01"),
+        ("🦴 One two three four five six seven eight nine ten eleven.", (2, 58), "2024"),
+        ("Two signs:\n- stiff joints\n1. a limp", (0, 36), "2026-01"),
+        ("Nothing is marked.", None, "last spring"),
+        ("Ünder dem Strich 100 %.", (0, 23), ""),
+    ],
+)
+def test_script_dates_and_links_a_source_as_the_server_does(
+    scripted: Visit, server_url: str, text: str, span: tuple[int, int] | None, reviewed: str
+) -> None:
+    answer = record(server_url, ASK)
+    quote = answer["quotes"][0]
+    quote.update(text=text, highlights=[{"start": span[0], "end": span[1]}] if span else [])
+    quote["citation"].update(url="https://example.org/page", reviewed=reviewed)
+    scripted.tab.route("**/v1/ask", lambda route: route.fulfill(json=answer))
+    card = scripted.ask(ASK).locator(".quote").first
+    expected = fragment_url("https://example.org/page", text, [Span(*span)] if span else [])
+    assert card.get_by_text("Page of the source").get_attribute("href") == expected
+    dated = f"Written or reviewed {aged(reviewed)}" if reviewed else "Date not stated"
+    assert card.locator(".facts span").first.text_content() == dated
+
+
+def test_print_shows_the_proofs_and_hides_the_controls(scripted: Visit) -> None:
+    turn = scripted.ask(ASK)
+    assert turn.locator("dl").first.is_hidden()
+    scripted.tab.emulate_media(media="print")
+    assert turn.locator("dl").first.is_visible()
+    assert turn.locator("blockquote").first.is_visible()
+    for control in (".composer", ".copy", ".tools", "a.context"):
+        assert scripted.tab.locator(control).first.is_hidden()
 
 
 def test_failure_is_told_and_the_question_can_be_sent_again(scripted: Visit) -> None:

@@ -272,3 +272,51 @@ def test_nothing_scrolls_sideways_in_a_window_of_320_by_256_pixels(chromium: Bro
         assert box is not None
         assert box["height"] >= 24
     small.tab.context.close()
+
+
+def test_methods_ask_open_close_and_clear(site: Site, server_url: str) -> None:
+    site.show(f'<citewell-chat api-base="{server_url}"></citewell-chat><button id="own">Help</button>')
+    site.tab.locator("#own").focus()
+    site.tab.evaluate(f"document.querySelector('citewell-chat').ask({ASK!r})")
+    assert site.visit.turn().is_visible()
+    assert site.tab.evaluate("document.activeElement.id") == "own"
+    site.tab.evaluate("document.querySelector('citewell-chat').open()")
+    assert site.visit.focused() == "field"
+    site.tab.evaluate("document.querySelector('citewell-chat').close()")
+    assert site.tab.evaluate("document.activeElement.id") == "own"
+    site.tab.evaluate("document.querySelector('citewell-chat').clear()")
+    assert site.tab.locator(".turn").count() == 0
+
+
+def test_open_at_load_takes_no_focus(site: Site, server_url: str) -> None:
+    site.show(f'<citewell-chat api-base="{server_url}" open></citewell-chat>')
+    assert site.tab.locator(".panel").is_visible()
+    assert site.visit.focused() == ""
+
+
+def test_retry_keeps_the_focus_in_the_widget(site: Site) -> None:
+    site.inline()
+    site.tab.context.set_offline(True)
+    site.ask(ASK)
+    site.tab.context.set_offline(False)
+    site.tab.locator("[name=again]").press("Enter")
+    site.tab.locator(".turn[data-status=answered]").wait_for()
+    assert site.visit.focused() == "field"
+    assert [name for name, _ in site.visit.told()] == ["ready", "ask", "error", "ask", "answer"]
+
+
+def test_conversation_kept_by_another_version_is_forgotten(site: Site, server_url: str) -> None:
+    kept = json.dumps([{"question": "Old?", "answer": {"quotes": [{}]}}])
+    site.tab.add_init_script(f"sessionStorage.setItem('citewell:{server_url} inline ', {kept!r})")
+    site.inline()
+    assert site.tab.locator(".turn").count() == 0
+    assert site.ask(ASK).get_attribute("data-status") == "answered"
+
+
+def test_style_sheet_is_linked_where_it_cannot_be_made(site: Site, server_url: str) -> None:
+    site.tab.add_init_script("CSSStyleSheet = class { constructor() { throw new TypeError('Illegal constructor') } }")
+    site.inline()
+    link = site.tab.locator("citewell-chat link")
+    assert link.get_attribute("href") == f"{server_url}/static/widget/widget.css"
+    site.tab.wait_for_function("document.querySelector('citewell-chat').shadowRoot.querySelector('link').sheet")
+    assert site.ask(ASK).locator("blockquote").first.is_visible()
