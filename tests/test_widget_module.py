@@ -63,6 +63,16 @@ def test_every_part_is_joined_and_every_import_met() -> None:
     assert not re.search(rb"^(import|export)\b", joined().content, re.MULTILINE)
 
 
+def test_joining_takes_nothing_from_the_code_but_white_space() -> None:
+    kept = "".join((FOLDER / part).read_text("utf-8") for part in PARTS)
+    kept = re.sub(r"^import [^;]*;$|^export |^\s*/\*.*?\*/|^\s*//.*?$", "", kept, flags=re.MULTILINE | re.DOTALL)
+    code = joined().content.decode().split("catch{}\n", 1)[1]
+    bare = [re.sub(r"\s+", "", re.sub(r"(?<=this\.)#\w+|(?<![\w}`])#[a-z]\w*(?=[ =(;])", "#", text)) for text in (kept, code)]
+    assert bare[0] == bare[1]
+    texts = [re.findall(r'"[^"\n]*"', text) for text in (kept, code)]
+    assert texts[0] == texts[1]
+
+
 def test_no_name_stands_at_the_top_of_two_parts() -> None:
     names = [
         name

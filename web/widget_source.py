@@ -1,8 +1,9 @@
 """The widget's source: a few readable ES modules, a style sheet and the interface words, joined into the one module served.
 
-Joining is text work that cannot change what the code does: imports and the word ``export`` go, style and words become
-constants, and lines that are comments or only indented lose the comment and the indentation. A line is never looked into,
-so no text may run over several lines (no template literal does; a test says so).
+Joining is text work that cannot change what the code does: imports, the word ``export``, comment lines and white space that
+parts nothing go, private members get short names, style and words become constants. Texts, templates and patterns stay as
+they are. It relies on two habits of the parts, which a test checks: no template runs over several lines, and no comment
+stands behind code.
 """
 
 import base64
@@ -84,11 +85,11 @@ def phones() -> tuple[str, ...]:
 
 @cache
 def package() -> str:
-    """Return the version of the installed package, or 0 where the project runs without having been installed."""
+    """Return the version of the installed package, or 0.0.0 where the project was not installed."""
     try:
         return package_version("citewell")
     except PackageNotFoundError:
-        return "0"
+        return "0.0.0"
 
 
 @cache
@@ -130,7 +131,8 @@ def _bare_code(source: str) -> str:
 
 
 def _bare_style(source: str) -> str:
-    """Return the style sheet without comments and without the white space that means nothing between rules."""
+    """Return the style sheet without comments, and without white space, quotation marks and zeros that mean nothing."""
     bare = re.sub(r"/\*.*?\*/", "", source, flags=re.DOTALL)
     bare = re.sub(r"\s+", " ", bare)
-    return re.sub(r" ?([{};]) ?|([:,]) ", r"\1\2", bare).replace(";}", "}").strip()
+    bare = re.sub(r" ?([{};]) ?|([:,]) ", r"\1\2", bare).replace(";}", "}").strip()
+    return re.sub(r"(?<=[\s:(,-])0(?=\.\d)", "", re.sub(r'="([a-z-]+)"\]', r"=\1]", bare))

@@ -22,8 +22,8 @@ export async function post(url, body, request = new AbortController()) {
   const timer = setTimeout(() => request.abort(), WAIT_MS);
   try {
     const headers = { "Content-Type": "application/json", Accept: "application/json" };
-    const options = { method: "POST", headers, body: JSON.stringify(body), signal: request.signal, credentials: "omit" };
-    const reply = await fetch(url, { ...options, cache: "no-store", referrerPolicy: "no-referrer" });
+    const settings = { method: "POST", headers, body: JSON.stringify(body), signal: request.signal };
+    const reply = await fetch(url, { ...settings, credentials: "omit", cache: "no-store" });
     const record = await reply.json().catch(() => null);
     if (reply.ok && record) return record;
     throw refusal(reply, record);
