@@ -49,6 +49,7 @@ from web.proxies import parse_proxies
 from web.reference import router as reference
 from web.rest import create_app
 from web.store import StoreError
+from web.widget import router as widget
 from web.workers import listen, serve
 
 MAX_WORKERS = 64
@@ -133,7 +134,17 @@ def application(generation: Path, settings: Settings) -> FastAPI:
     """Return the whole application over one generation, for one of the workers that share the cores."""
     threads = max(1, cores() // settings.workers)
     engine = Engine(lambda: Answerer(LocalIndex.open(generation), accepted_wrong=settings.accepted_wrong), threads=threads)
-    routers = (metrics, pages, reference, openai.router, deep_chat.router, mcp.router, feedback.router, unanswered.router)
+    routers = (
+        metrics,
+        pages,
+        reference,
+        widget,
+        openai.router,
+        deep_chat.router,
+        mcp.router,
+        feedback.router,
+        unanswered.router,
+    )
     guard = GuardSettings(settings.allow_origins, settings.api_keys, settings.rate)
     app = create_app(engine, *routers, guard=guard, workers=settings.workers)
     app.state.public_url = settings.public_url

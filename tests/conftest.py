@@ -17,6 +17,7 @@ from index.local import LocalIndex
 from index.models import open_for_passages
 from index.storage import ENCODER, current_generation
 from qa.answerer import Answerer
+from tests.browsing import chromium, pages, scripted, visited  # noqa: F401  fixtures for every module
 
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED = PROJECT.parent / "shared"

@@ -17,6 +17,7 @@ from index.local import LocalIndex
 from qa.answer import Answer
 from qa.answerer import Answerer
 from web.engine import Engine
+from web.logs import configure_logs
 from web.rest import create_app
 from web.workers import listen, serve
 
@@ -67,6 +68,7 @@ def streaming(folder: Path) -> APIRouter:
 def main(index: str, port: str, workers: str, folder: str) -> int:
     """Serve until told to stop."""
     engine = Engine(lambda: Slow(LocalIndex.open(Path(index)), Path(folder)), threads=2)
+    configure_logs("text")
     app = create_app(engine, streaming(Path(folder)), workers=int(workers))
     return serve(app, listen("127.0.0.1", int(port)), workers=int(workers))
 

@@ -3,115 +3,29 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from web.pages import STARTERS, STATIC
+from corpus.passage import Span
+from tests.browsing import ALARM, ASK, FOREIGN, MISSPELT, Visit, record, visit
+from web.pages import STARTERS, aged
+from web.shown import fragment_url
+from web.widget_source import words
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Route
-    from playwright.sync_api import Page as Tab
+    from playwright.sync_api import Browser, Route
 
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-ASK = "What are the common causes of hip pain?"
-ALARM = "My back hurts, my groin is numb and I cannot control my bladder"
-FOREIGN = "What is the capital of France?"
-MISSPELT = "What can cause sciatca?"
-# The tree of an element without ids and without the white space between tags, which only the server's page has.
-SHAPE = """root => {
-  const shape = node => node.nodeType === Node.TEXT_NODE
-    ? node.data.trim()
-    : [node.localName, [...node.attributes].filter(a => a.name !== "id").map(a => `${a.name}=${a.value}`).sort(),
-       [...node.childNodes].map(shape).filter(part => part !== "")];
+# The words of a turn without the buttons that need a script.
+WORDS = """root => {
   const copy = root.cloneNode(true);
-  copy.normalize();
-  return shape(copy);
+  for (const button of copy.querySelectorAll(".copy")) button.remove();
+  return copy.textContent.replace(/\\s+/g, "");
 }"""
-
-
-@dataclass
-class Visit:
-    """One tab and everything it complained of or asked for."""
-
-    tab: Tab
-    complaints: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-
-    def watch(self) -> None:
-        self.tab.on("console", lambda message: self.complaints.append(message.text))
-        self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.tab.on("request", lambda request: self.requests.append(request.url))
-
-    def ask(self, question: str) -> Locator:
-        """Send the question by the form and return its turn once it is answered."""
-        self.tab.locator(".composer textarea").fill(question)
-        self.tab.locator(".composer button").click()
-        return self.turn()
-
-    def turn(self) -> Locator:
-        turn = self.tab.locator(".turn:last-child:not([data-status=pending])")
-        turn.wait_for()
-        return turn
-
-    def overflow(self) -> int:
-        """How many pixels the page is wider than the window."""
-        return int(self.tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
-    if not os.access(CHROMIUM, os.X_OK):
-        pytest.skip("no Chromium found on PATH or at /usr/bin/chromium")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-def visit(chromium: Browser, url: str, *, width: int = 360, script: bool = True) -> Visit:
-    context = chromium.new_context(
-        viewport={"width": width, "height": 740}, java_script_enabled=script, reduced_motion="reduce", has_touch=True
-    )
-    visited = Visit(context.new_page())
-    visited.watch()
-    visited.tab.goto(url)
-    return visited
-
-
-@pytest.fixture(params=[True, False], ids=["script", "no-script"])
-def visited(request: pytest.FixtureRequest, chromium: Browser, server_url: str) -> Iterator[Visit]:
-    """A fresh tab on the chat page, with JavaScript on and off; at the end it must have kept quiet and stayed home."""
-    fresh = visit(chromium, server_url, script=request.param)
-    yield fresh
-    assert fresh.complaints == []
-    assert {urlsplit(url).netloc for url in fresh.requests} == {urlsplit(server_url).netloc}
-    assert fresh.tab.context.cookies() == []
-    fresh.tab.context.close()
-
-
-@pytest.fixture
-def scripted(chromium: Browser, server_url: str) -> Iterator[Visit]:
-    """A fresh tab on the chat page with JavaScript on."""
-    fresh = visit(chromium, server_url)
-    yield fresh
-    fresh.tab.context.close()
-
-
-def record(server_url: str, question: str) -> dict[str, Any]:
-    reply = httpx.post(f"{server_url}/v1/ask", json={"question": question, "top_k": 3}, timeout=30)
-    reply.raise_for_status()
-    answer: dict[str, Any] = reply.json()
-    return answer
+LINKS = "root => [...root.querySelectorAll('a')].map(a => [a.textContent, a.getAttribute('href')])"
 
 
 def test_answer_quotes_marks_and_cites(visited: Visit, server_url: str) -> None:
@@ -190,7 +104,7 @@ def test_alarm_shows_the_card_first_and_the_sources_on_request(visited: Visit, s
     assert why is not None
     assert action["y"] < why["y"]
     assert 0 < action["y"] < 740 - 44
-    turn.locator(".after-alert button").click()
+    turn.get_by_role("button", name=words()["after"]).click()
     visited.tab.locator(".turn:last-child:not([data-status=alert]):not([data-status=pending])").wait_for()
     assert visited.turn().locator(".question").text_content() == ALARM
 
@@ -202,13 +116,15 @@ def test_starter_button_asks_its_question(visited: Visit) -> None:
 
 
 @pytest.mark.parametrize("question", [ASK, ALARM, FOREIGN, MISSPELT])
-def test_script_and_server_build_the_same_elements(chromium: Browser, server_url: str, question: str) -> None:
-    shapes = []
+def test_script_and_server_show_the_same_words_and_links(chromium: Browser, server_url: str, question: str) -> None:
+    shown = []
     for script in (True, False):
         visited = visit(chromium, server_url, script=script)
-        shapes.append(visited.ask(question).evaluate(SHAPE))
+        turn = visited.ask(question)
+        shown.append((turn.evaluate(WORDS), turn.evaluate(LINKS)))
         visited.tab.context.close()
-    assert shapes[0] == shapes[1]
+    assert shown[0] == shown[1]
+    assert len(shown[0][0]) > 500
 
 
 @pytest.mark.parametrize("question", [ASK, ALARM, FOREIGN])
@@ -228,7 +144,7 @@ def test_nothing_scrolls_sideways_at_320_pixels(chromium: Browser, server_url: s
 
 def test_buttons_are_large_enough_to_tap(scripted: Visit) -> None:
     turn = scripted.ask(ASK)
-    targets = [scripted.tab.locator(".composer button"), turn.locator("summary").first, turn.locator("a.context").first]
+    targets = [scripted.tab.locator(".composer .send"), turn.locator("summary").first, turn.locator("a.context").first]
     boxes = [target.bounding_box() for target in targets]
     assert all(box is not None and box["height"] >= 24 and box["width"] >= 24 for box in boxes)
 
@@ -245,7 +161,7 @@ def test_a_newer_question_overtakes_the_older_reply(scripted: Visit) -> None:
     held: list[Route] = []
     scripted.tab.route("**/v1/ask", lambda route: route.continue_() if held else held.append(route))
     scripted.tab.locator(".composer textarea").fill(ALARM)
-    scripted.tab.locator(".composer button").click()
+    scripted.tab.locator(".composer .send").click()
     scripted.tab.locator(".turn[data-status=pending]").wait_for()
     turn = scripted.ask(ASK)
     assert scripted.tab.locator(".turn").count() == 1
@@ -269,77 +185,116 @@ def test_reply_becomes_text_even_when_it_is_hostile(scripted: Visit, server_url:
     first = turn.locator(".quote").first
     assert first.locator("blockquote").text_content() == quote["text"]
     assert first.locator("mark").text_content() == payload
-    assert first.locator("img, a").count() == 0
+    assert first.locator("img").count() == 0
+    (only,) = [link.get_attribute("href") or "" for link in first.locator("a").all()]
+    assert only.startswith("/passages/")
     assert "hit" not in scripted.tab.title()
     assert scripted.complaints == []
 
 
-def test_failure_is_told_and_the_question_kept(scripted: Visit) -> None:
+@pytest.mark.parametrize(
+    ("text", "span", "reviewed"),
+    [
+        ("Rest, ice & low-impact walking: it's (mostly) fine!", (0, 51), "2019-03-01"),
+        ("🦴 One two three four five six seven eight nine ten eleven.", (2, 58), "2024"),
+        ("Two signs:\n- stiff joints\n1. a limp", (0, 36), "2026-01"),
+        ("Nothing is marked.", None, "last spring"),
+        ("Ünder dem Strich 100 %.", (0, 23), ""),
+    ],
+)
+def test_script_dates_and_links_a_source_as_the_server_does(
+    scripted: Visit, server_url: str, text: str, span: tuple[int, int] | None, reviewed: str
+) -> None:
+    answer = record(server_url, ASK)
+    quote = answer["quotes"][0]
+    quote.update(text=text, highlights=[{"start": span[0], "end": span[1]}] if span else [])
+    quote["citation"].update(url="https://example.org/page", reviewed=reviewed)
+    scripted.tab.route("**/v1/ask", lambda route: route.fulfill(json=answer))
+    card = scripted.ask(ASK).locator(".quote").first
+    expected = fragment_url("https://example.org/page", text, [Span(*span)] if span else [])
+    assert card.get_by_text("Page of the source").get_attribute("href") == expected
+    dated = f"Written or reviewed {aged(reviewed)}" if reviewed else "Date not stated"
+    assert card.locator(".facts span").first.text_content() == dated
+
+
+def test_print_shows_the_proofs_and_hides_the_controls(scripted: Visit) -> None:
+    turn = scripted.ask(ASK)
+    assert turn.locator("dl").first.is_hidden()
+    scripted.tab.emulate_media(media="print")
+    assert turn.locator("dl").first.is_visible()
+    assert turn.locator("blockquote").first.is_visible()
+    for control in (".composer", ".copy", ".tools", "a.context"):
+        assert scripted.tab.locator(control).first.is_hidden()
+
+
+def test_failure_is_told_and_the_question_can_be_sent_again(scripted: Visit) -> None:
     problem = {"type": "about:blank", "title": "Not ready", "status": 503, "detail": "The index is still loading."}
-    scripted.tab.route("**/v1/ask", lambda route: route.fulfill(status=503, json=problem))
+    scripted.tab.route("**/v1/ask", lambda route: route.fulfill(status=503, json=problem, headers={"Retry-After": "7"}))
     scripted.tab.locator(".composer textarea").fill(ASK)
     scripted.tab.locator(".composer textarea").press("Enter")
+    failed = scripted.tab.locator(".turn[data-status=failed]")
+    assert "7 seconds" in (failed.locator(".failure").text_content() or "")
+    assert failed.locator(".question").text_content() == ASK
+    scripted.tab.unroute("**/v1/ask")
+    scripted.tab.route("**/v1/ask", lambda route: route.abort())
+    failed.locator("[name=again]").click()
+    scripted.tab.get_by_text("does not answer").first.wait_for()
+    scripted.tab.unroute("**/v1/ask")
+    failed.locator("[name=again]").click()
+    assert scripted.turn().get_attribute("data-status") == "answered"
+    assert scripted.tab.locator(".turn").count() == 1
+
+
+def test_offline_is_said_before_anything_is_sent(scripted: Visit) -> None:
+    scripted.tab.context.set_offline(True)
+    assert scripted.ask(ASK).locator(".failure").text_content() == words()["offline"]
+    assert not [url for url in scripted.requests if url.endswith("/v1/ask")]
+    scripted.tab.context.set_offline(False)
+    scripted.tab.locator("[name=again]").click()
+    scripted.tab.locator(".turn[data-status=answered]").wait_for()
+
+
+def test_refused_question_goes_back_into_the_field(scripted: Visit) -> None:
+    problem = {"type": "about:blank", "title": "Invalid request", "status": 422, "detail": "question: not like this"}
+    scripted.tab.route("**/v1/ask", lambda route: route.fulfill(status=422, json=problem))
+    scripted.tab.locator(".composer textarea").fill(ASK)
+    scripted.tab.locator(".composer .send").click()
     scripted.tab.locator(".error:not(:empty)").wait_for()
     assert scripted.tab.locator(".error").text_content() == problem["detail"]
     assert scripted.tab.locator("textarea").input_value() == ASK
     assert scripted.tab.locator(".turn").count() == 0
-    scripted.tab.unroute("**/v1/ask")
-    scripted.tab.route("**/v1/ask", lambda route: route.abort())
-    scripted.tab.locator(".composer button").click()
-    scripted.tab.get_by_text("could not be reached").wait_for()
 
 
-def test_events_tell_the_page_around_it(scripted: Visit) -> None:
-    scripted.tab.evaluate("document.addEventListener('citewell-answer', event => { window.told = event.detail })")
+def test_answer_of_the_server_is_taken_over_by_the_script(scripted: Visit, server_url: str) -> None:
+    form = f"<form method=post action={server_url}/><input name=question value='{ASK}'><button>Go</button></form>"
+    scripted.tab.goto("about:blank")
+    scripted.tab.set_content(form)
+    scripted.tab.locator("button").click()
+    scripted.tab.locator("citewell-chat .panel").wait_for()
+    turn = scripted.turn()
+    assert turn.locator("blockquote").count() == len(record(server_url, ASK)["quotes"])
+    assert scripted.tab.locator(".turn").count() == 1
+    assert scripted.ask("And what helps?").locator(".question").text_content() == "And what helps?"
+
+
+def test_conversation_outlives_a_reload_and_ends_when_cleared(scripted: Visit) -> None:
     scripted.ask(ASK)
-    told = scripted.tab.evaluate("window.told")
-    assert told["question"] == ASK
-    assert told["answer"]["status"] == "answered"
+    scripted.ask(FOREIGN)
+    scripted.tab.reload()
+    assert scripted.tab.locator(".question").all_text_contents() == [ASK, FOREIGN]
+    scripted.tab.locator("[name=clear]").click()
+    scripted.tab.locator(".starters").wait_for()
+    scripted.tab.reload()
+    assert scripted.tab.locator(".question").count() == 0
+    assert scripted.tab.evaluate("sessionStorage.length + localStorage.length") == 0
 
 
-@pytest.mark.parametrize(("name", "kind"), [("citewell.js", "javascript"), ("citewell.css", "css"), ("favicon.svg", "svg")])
+@pytest.mark.parametrize(("name", "kind"), [("widget/widget.css", "css"), ("citewell.css", "css"), ("favicon.svg", "svg")])
 def test_static_files_are_served_and_ask_nothing_of_other_sites(server_url: str, name: str, kind: str) -> None:
     reply = httpx.get(f"{server_url}/static/{name}")
     assert reply.status_code == 200
     assert kind in reply.headers["content-type"]
     assert not re.search(r"url\(|@import|https?://(?!www\.w3\.org/2000/svg)\w", reply.text)
-
-
-def test_script_builds_text_never_markup_and_stores_nothing() -> None:
-    script = (STATIC / "citewell.js").read_text("utf-8")
-    forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|Function\(|localStorage|sessionStorage|cookie"
-    assert not re.findall(forbidden, script)
-
-
-def colours(css: str) -> dict[str, str]:
-    return dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", css))
-
-
-def contrast(one: str, other: str) -> float:
-    """WCAG 2.2 contrast ratio of two sRGB colours, 1 to 21."""
-
-    def luminance(colour: str) -> float:
-        channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_colours_meet_wcag_aa(scheme: str) -> None:
-    css = (STATIC / "citewell.css").read_text("utf-8")
-    light, dark = css.split("@media (prefers-color-scheme: dark)")
-    palette = colours(light) | (colours(dark.split("*,")[0]) if scheme == "dark" else {})
-    pairs = [("ink", ground) for ground in ("paper", "card", "tint", "emergency-tint", "urgent-tint", "crisis-tint")]
-    pairs += [("soft", ground) for ground in ("paper", "card", "emergency-tint", "urgent-tint", "crisis-tint")]
-    pairs += [("on-alert", level) for level in ("emergency", "urgent", "crisis")]
-    pairs += [("accent", "paper"), ("accent", "card"), ("accent", "tint"), ("on-accent", "accent"), ("on-mark", "mark")]
-    low = {pair: round(contrast(palette[pair[0]], palette[pair[1]]), 2) for pair in pairs}
-    assert {pair: ratio for pair, ratio in low.items() if ratio < 4.5} == {}
-    assert contrast(palette["edge"], palette["card"]) >= 3
-    assert contrast(palette["edge"], palette["paper"]) >= 3
 
 
 def test_the_api_reference_draws_itself_from_this_site_alone(chromium: Browser, server_url: str) -> None:

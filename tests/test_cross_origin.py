@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.browsing import chromium
 from tests.conftest import running_server
-from tests.test_browser import chromium
 from tests.test_guard import SLOW
 from web.rate import BURST
 

@@ -1,16 +1,16 @@
 """The pages keep every character of a quote, escape every field, and carry nothing that the security policy forbids."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from html.parser import HTMLParser
 from typing import cast
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from hypothesis import given
-from hypothesis import strategies as st
 
 from corpus.passage import Passage, Reference, Span, text_sha256
 from qa.answer import Alert, AlertSource, Answer, Citation, Disclaimer, IndexRef, Level, Quote, Reason
@@ -18,7 +18,9 @@ from qa.answerer import Answerer, QuestionError
 from qa.policy import ABSTENTION, ADVICE, DISCLAIMER
 from web.engine import Engine
 from web.guard import GuardSettings, install_errors, install_guard
-from web.pages import STARTERS, blocks, pieces, router, static_files
+from web.pages import STARTERS, router, static_files
+from web.shown import age
+from web.widget_source import joined
 
 TEXT = (
     'It may be "referred".\nIt starts in the back 🦴 & travels.\n\nTwo signs:\n- stiff < 30 min\n- a limp\n\n1. Rest.\n2. Walk.'
@@ -133,44 +135,13 @@ def asked(shelf: Shelf, **form: str) -> Page:
     return Page(reply.text)
 
 
-def spans_in(text: str) -> st.SearchStrategy[list[Span]]:
-    bounds = st.integers(-3, len(text) + 3)
-    return st.lists(st.builds(Span, bounds, bounds), max_size=4)
-
-
-texts = st.text(st.sampled_from("ab 🦴é.-1\n\r\t<&"), max_size=60)
-
-
-@given(st.data())
-def test_pieces_join_to_the_text_and_mark_what_the_spans_cover(data: st.DataObject) -> None:
-    text = data.draw(texts)
-    spans = data.draw(spans_in(text))
-    cut = pieces(text, spans)
-    assert "".join(piece.text for piece in cut) == text
-    covered = {at for span in spans for at in range(max(span.start, 0), min(span.end, len(text)))}
-    flags = [piece.marked for piece in cut for _ in piece.text]
-    assert {at for at, marked in enumerate(flags) if marked} == covered
-
-
-@given(st.data())
-def test_blocks_join_to_the_text_whatever_is_marked(data: st.DataObject) -> None:
-    text = data.draw(texts)
-    found = blocks(text, data.draw(spans_in(text)))
-    joined = "".join("".join(piece.text for piece in item.pieces) + item.tail for block in found for item in block.items)
-    assert joined == text
-
-
-def test_blocks_see_paragraphs_bullets_and_numbers() -> None:
-    found = blocks(TEXT, [])
-    assert [(block.kind, len(block.items)) for block in found] == [("p", 1), ("p", 1), ("ul", 2), ("ol", 2)]
-    assert found[0].items[0].pieces[0].text == TEXT.partition("\n\n")[0]
-
-
 def test_chat_page_asks_and_offers_starters_without_javascript() -> None:
     page = Page(client(None).get("/").text)
     assert page.one("form", class_="composer").attributes["method"] == "post"
     assert [button.attributes["value"] for button in page.all("button", name="question")] == list(STARTERS)
-    assert page.one("div", role="log").attributes["aria-live"] == "polite"
+    element = page.one("citewell-chat").attributes
+    assert (element["mode"], element["api-base"], json.loads(str(element["suggestions"]))) == ("page", "", list(STARTERS))
+    assert page.one("div", role="log").attributes["aria-label"] == "Questions and answers"
     assert DISCLAIMER.text in page.one("main").text
 
 
@@ -206,6 +177,26 @@ def test_answer_shows_citation_references_confidence_and_disclaimer() -> None:
     assert turn.rstrip().endswith(DISCLAIMER.text)
     assert page.one("a", class_="context").attributes["href"] == f"/passages/{PASSAGE.id}?start=0&end={len(TEXT)}#quote"
     assert page.one("a", href="https://example.org/hip?a=1&b=2").attributes["rel"] == "noopener noreferrer"
+
+
+def test_answer_can_be_taken_over_by_the_widget_as_it_is() -> None:
+    page = asked(Shelf(), question="  why <b>? ")
+    record = json.loads(str(page.one("article", class_="turn").attributes["data-record"]))
+    assert record == {"question": "why <b>?", "answer": json.loads(json.dumps(ANSWERED.record()))}
+
+
+def test_source_shows_its_age_and_licence_and_leads_to_the_words() -> None:
+    page = asked(Shelf())
+    ago = age("2026-01-31", date.today())
+    assert page.one("p", class_="facts").text.split("\n") == [
+        "",
+        f"Written or reviewed 2026-01-31{ago}",
+        "Licence CC BY 4.0",
+        "",
+    ]
+    (link,) = [element for element in page.all("a") if element.text == "Page of the source"]
+    marked = TEXT[BONE : BONE + 8].replace(" ", "%20").replace("🦴", "%F0%9F%A6%B4").replace("&", "%26")
+    assert link.attributes["href"] == f"https://example.org/page#:~:text={marked}"
 
 
 def test_question_reaches_the_answerer_as_typed() -> None:
@@ -285,7 +276,7 @@ def test_passage_page_keeps_the_text_and_cites_it() -> None:
     page = Page(client(Shelf()).get(f"/passages/{PASSAGE.id}").text)
     assert page.one("div", class_="text", lang="en").text == TEXT
     assert not page.all("mark")
-    cited = page.one("section", class_="citation").text
+    cited = page.one("section", class_="source").text
     expected = ("A Publisher", "hip.md", "100 to 300", "2026-01-31", "CC BY 4.0", "Hip pain", "A book", PASSAGE.sha256)
     assert [words for words in expected if words not in cited] == []
     assert DISCLAIMER.text in page.one("main").text
@@ -298,7 +289,7 @@ def test_passage_page_marks_a_range_of_code_points(start: int, end: int) -> None
     assert page.one("div", class_="text").text == TEXT
     assert [mark.attributes.get("id") for mark in marks] == ["quote"] + [None] * (len(marks) - 1)
     assert re.sub(r"\n", "", "".join(mark.text for mark in marks)) == re.sub(r"\n", "", TEXT[start:end])
-    assert text_sha256(TEXT[start:end]) in page.one("section", class_="citation").text
+    assert text_sha256(TEXT[start:end]) in page.one("section", class_="source").text
 
 
 @pytest.mark.parametrize("query", ["start=5", "end=5", "start=9&end=9", "start=0&end=100000"])
@@ -327,11 +318,11 @@ def test_empty_fields_leave_no_empty_words() -> None:
     page = asked(Shelf(replace(ANSWERED, quotes=(replace(QUOTE, citation=bare),))))
     assert page.one("cite").text == "hip.md"
     assert "hip.md" in page.one("h3", class_="topic").text
-    assert "Licence" not in page.one("details").text
+    assert page.one("p", class_="facts").text.split("\n") == ["", "Date not stated", ""]
     bare_passage = replace(PASSAGE, title="", heading="", publisher="", url="", reviewed="", license="", references=())
     shown = Page(client(Shelf(passages=(bare_passage,))).get(f"/passages/{PASSAGE.id}").text)
     assert shown.one("h1").text == "hip.md"
-    assert "Not stated by the source" in shown.one("section", class_="citation").text
+    assert "Not stated by the source" in shown.one("section", class_="source").text
 
 
 def poisoned() -> Shelf:
@@ -387,7 +378,7 @@ def test_no_page_carries_what_the_policy_forbids(shelf: Shelf) -> None:
             assert element.tag not in {"style", "iframe", "object", "embed", "base"}
             assert not [name for name in element.attributes if name == "style" or name.startswith("on")]
             if element.tag == "script":
-                assert re.fullmatch(r"/static/citewell\.js\?v=[0-9a-f]{8}", str(element.attributes["src"]))
+                assert (element.attributes["src"], element.attributes["integrity"]) == (joined().path, joined().integrity)
             if element.tag == "img":
                 assert str(element.attributes["src"]).startswith("/static/")
             if element.tag == "a":

@@ -246,7 +246,7 @@ def test_the_api_documents_itself(client: httpx.Client) -> None:
     assert {"/v1/ask", "/v1/search", "/v1/passages/{passage_id}", "/v1/index", "/live", "/ready"} <= set(paths)
 
 
-@pytest.mark.parametrize("path", ["/", "/live", "/nowhere", "/v1/index", "/static/citewell.js"])
+@pytest.mark.parametrize("path", ["/", "/live", "/nowhere", "/v1/index", "/static/citewell.css"])
 def test_every_response_carries_the_security_headers(client: httpx.Client, path: str) -> None:
     headers = client.get(path).headers
     assert headers["x-content-type-options"] == "nosniff"

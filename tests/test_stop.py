@@ -119,4 +119,4 @@ def test_a_stream_without_end_is_cut_off_when_the_grace_is_over(starter_path: Pa
             with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
                 stream.read()
         assert server.process.wait(timeout=20) == 0
-    assert server.log.read_text().splitlines() == ["ERROR:    Cancel 1 running task(s), timeout graceful shutdown exceeded"]
+    assert server.log.read_text().splitlines() == ["error: Cancel 1 running task(s), timeout graceful shutdown exceeded"]

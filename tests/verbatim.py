@@ -25,6 +25,7 @@ from index.vocabulary import english
 from qa.policy import ABSTENTION, ADVICE, DISCLAIMER
 from web import plain
 from web.pages import STARTERS
+from web.widget_source import words
 
 PROJECT = Path(__file__).resolve().parent.parent
 # What may stand between the words of searched_as that is not in the question or its history.
@@ -33,6 +34,8 @@ PUNCTUATION = frozenset(" :,()'")
 OWN_FIELDS = ("title", "heading", "publisher", "url", "source", "reviewed", "license")
 _RUN = re.compile(r"[^\W_]+")
 _CODE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+# How old a source is, after the date that it gives.
+AGES = tuple(f" {unit}{plural} ago)" for unit in ("year", "month") for plural in ("s", ""))
 # Elements that part no text: a card's telephone numbers are links within a sentence.
 INLINE = frozenset(("a", "b", "cite", "em", "mark", "q"))
 TERMINAL_LABELS = (
@@ -332,11 +335,12 @@ def _strings(value: object) -> Iterator[str]:
 
 @cache
 def interface_words() -> frozenset[str]:
-    """Return the fixed texts of the page templates: those between tags, and the string literals of their expressions."""
-    found: set[str] = {DISCLAIMER.text, *STARTERS}
+    """Return the fixed texts of the pages: the interface words, and what the templates hold between tags and in literals."""
+    found: set[str] = {DISCLAIMER.text, *STARTERS, *AGES}
+    found.update(part for text in words().values() for part in re.split(r"\{\w+\}", text))
     for path in sorted((PROJECT / "web" / "templates").glob("*.html")):
         source = re.sub(r"\{#.*?#\}", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
         found.update(text for code in _CODE.findall(source) for text in re.findall(r'"([^"]+)"', code))
         plain = VisibleText(_CODE.sub("\x00", source))
         found.update(part for text in plain.texts for part in text.split("\x00"))
-    return frozenset(text.strip() for text in found if re.search(r"\w", text) and not re.search(r"[<>=]", text)) | {","}
+    return frozenset(text.strip() for text in found if re.search(r"\w", text) and not re.search(r"[<>=]", text)) | {",", "("}

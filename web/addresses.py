@@ -11,7 +11,7 @@ from fastapi import Request
 
 from corpus.passage import Passage
 from qa.answer import Citation
-from web.pages import context_url, safe_url
+from web.shown import context_url, safe_url
 
 # What a Host header may be to be taken into an address: a name or an IP address, with or without a port.
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
