@@ -321,6 +321,6 @@ def test_style_sheet_is_linked_where_it_cannot_be_made(site: Site, server_url: s
     site.tab.add_init_script("CSSStyleSheet = class { constructor() { throw new TypeError('Illegal constructor') } }")
     site.inline()
     link = site.tab.locator("citewell-chat link")
-    assert link.get_attribute("href") == f"{server_url}/static/widget/widget.css"
+    assert link.get_attribute("href") == f"{server_url}/widget/widget.css"
     site.tab.wait_for_function("document.querySelector('citewell-chat').shadowRoot.querySelector('link').sheet")
     assert site.ask(ASK).locator("blockquote").first.is_visible()

@@ -169,7 +169,7 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
     const frame = frameOf({ ...settings, standing: this.#standing });
     this.#colours?.replaceSync(colourRule(this.getAttribute("primary-color")));
     if (STYLE) this.#shadow.adoptedStyleSheets = [STYLE, this.#colours];
-    else frame.root.prepend(make("link", { rel: "stylesheet", href: `${settings.base}/static/widget/widget.css` }));
+    else frame.root.prepend(make("link", { rel: "stylesheet", href: `${settings.base}/widget/widget.css` }));
     this.#frame = frame;
     frame.field.value = old?.field.value ?? "";
     this.#turns = this.#turns.filter((turn) => this.#restore(turn));
