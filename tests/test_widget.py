@@ -191,7 +191,7 @@ def test_feedback_is_one_tap(site: Site) -> None:
 
     def take(route: Route) -> None:
         sent.append(route.request.post_data_json)
-        route.fulfill(json={}, headers={"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": "*"})
+        route.fulfill(status=204, headers={"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": "*"})
 
     site.tab.route("**/v1/feedback", take)
     answer = site.ask(ASK)
@@ -201,7 +201,11 @@ def test_feedback_is_one_tap(site: Site) -> None:
     other.locator("[name=down]").click()
     other.locator("[name=tag]").first.click()
     other.get_by_text("Thank you.").wait_for()
-    assert [(body["thumbs"], body["tags"], body["notes"]) for body in sent] == [(1, [], ""), (0, ["off_topic"], "")]
+    assert [(body["thumbs"], body["tags"], body["notes"]) for body in sent] == [
+        (1, [], ""),
+        (0, [], ""),
+        (0, ["off_topic"], ""),
+    ]
     assert site.visit.told()[-1][0] == "feedback"
 
 
@@ -317,6 +321,6 @@ def test_style_sheet_is_linked_where_it_cannot_be_made(site: Site, server_url: s
     site.tab.add_init_script("CSSStyleSheet = class { constructor() { throw new TypeError('Illegal constructor') } }")
     site.inline()
     link = site.tab.locator("citewell-chat link")
-    assert link.get_attribute("href") == f"{server_url}/static/widget/widget.css"
+    assert link.get_attribute("href") == f"{server_url}/widget/widget.css"
     site.tab.wait_for_function("document.querySelector('citewell-chat').shadowRoot.querySelector('link').sheet")
     assert site.ask(ASK).locator("blockquote").first.is_visible()

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 
 from web.guard import Problem
 from web.widget_package import write_package
-from web.widget_source import Module, joined
+from web.widget_source import STYLE, Module, joined
 
 # Five minutes without asking again: a new release reaches every site soon, and a visitor's next page costs nothing.
 LATEST_CACHE = "public, max-age=300, must-revalidate"
@@ -53,6 +53,13 @@ async def versioned(request: Request, version: str) -> Response:
         detail = "This server has another version of the widget; GET /v1/widget names it."
         raise Problem(404, "Not found", detail, headers=ANY_ORIGIN)
     return _module(request, module, VERSION_CACHE)
+
+
+@router.get("/widget/widget.css", include_in_schema=False)
+async def style() -> Response:
+    """The style sheet, for browsers in which scripts cannot make one."""
+    headers = {**ANY_ORIGIN, "Cache-Control": LATEST_CACHE}
+    return Response(STYLE.read_bytes(), headers=headers, media_type="text/css")
 
 
 @router.get("/v1/widget")

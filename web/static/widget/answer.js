@@ -3,7 +3,7 @@
 
 import { age, blocks, fill, fragmentUrl, link, make, phonesLinked, safeUrl } from "./elements.js";
 
-const TAGS = ["off_topic", "unclear", "outdated", "incomplete"];
+const TAGS = ["off_topic", "hard_to_read", "outdated", "incomplete", "unsafe"];
 
 /** How turns are shown: words, language, base address, heading level of a question, whether passages open a new tab. */
 export function turnOf(question, answer, shown) {

@@ -169,7 +169,7 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
     const frame = frameOf({ ...settings, standing: this.#standing });
     this.#colours?.replaceSync(colourRule(this.getAttribute("primary-color")));
     if (STYLE) this.#shadow.adoptedStyleSheets = [STYLE, this.#colours];
-    else frame.root.prepend(make("link", { rel: "stylesheet", href: `${settings.base}/static/widget/widget.css` }));
+    else frame.root.prepend(make("link", { rel: "stylesheet", href: `${settings.base}/widget/widget.css` }));
     this.#frame = frame;
     frame.field.value = old?.field.value ?? "";
     this.#turns = this.#turns.filter((turn) => this.#restore(turn));
@@ -336,7 +336,7 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
       print: () => print(),
       copy: () => this.#copy(pressed),
       up: () => this.#rate(pressed, 1),
-      down: () => (pressed.parentNode.nextSibling.hidden = false),
+      down: () => this.#rate(pressed, 0),
       tag: () => this.#rate(pressed, 0, [pressed.value]),
     };
     does[pressed.name]?.();
@@ -369,15 +369,17 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
     setTimeout(() => (pressed.textContent = fill(this.#settings.words.copy, { n: pressed.value })), 4000);
   }
 
+  /** Send what a reader thinks; after a bare no ask what was wrong, for a second vote on an answer replaces the first. */
   async #rate(pressed, thumbs, tags = []) {
-    const { answer } = this.#records.get(pressed.closest(".turn"));
+    const form = pressed.closest(".feedback");
+    const { answer } = this.#records.get(form.closest(".turn"));
     const body = { answer_id: answer.id, thumbs, tags, notes: "" };
     const sent = await post(`${this.#settings.base}/v1/feedback`, body).then(() => true, () => false);
-    const said = this.#settings.words[sent ? "thanks" : "refused"];
-    const note = make("p", { tabindex: "-1" }, said);
-    pressed.closest(".feedback").replaceChildren(note);
-    note.focus({ preventScroll: true });
     if (sent) this.#tell("feedback", body);
+    if (sent && !thumbs && !tags.length) return (form.lastChild.hidden = false);
+    const note = make("p", { tabindex: "-1" }, this.#settings.words[sent ? "thanks" : "refused"]);
+    form.replaceChildren(note);
+    note.focus({ preventScroll: true });
   }
 
   #tell(name, detail) {

@@ -16,7 +16,7 @@ export class Refusal extends Error {
   }
 }
 
-/** Send JSON and return the JSON that comes back; everything else is thrown as a Refusal. */
+/** Send JSON and return the JSON that comes back, or null for none (204); everything else is thrown as a Refusal. */
 export async function post(url, body, request = new AbortController()) {
   if (navigator.onLine === false) throw new Refusal("offline");
   const timer = setTimeout(() => request.abort(), WAIT_MS);
@@ -25,7 +25,7 @@ export async function post(url, body, request = new AbortController()) {
     const settings = { method: "POST", headers, body: JSON.stringify(body), signal: request.signal };
     const reply = await fetch(url, { ...settings, credentials: "omit", cache: "no-store" });
     const record = await reply.json().catch(() => null);
-    if (reply.ok && record) return record;
+    if (reply.status === 204 || (reply.ok && record)) return record;
     throw refusal(reply, record);
   } catch (error) {
     if (error instanceof Refusal) throw error;
