@@ -20,7 +20,7 @@
  *   feedback {what was sent}; error {question, message, status}.
  * Custom properties: --citewell-primary, -on-primary, -link, -paper, -card, -ink, -soft, -line, -edge, -tint, -mark, -on-mark, -radius,
  *   -font, -quote-font, -font-size, -width, -height, -offset, -z-index.
- * Parts: root, launcher, panel, header, tool, log, intro, starters, turn, question, alert, quote, text, mark, citation,
+ * Parts: root, launch, panel, bar, tool, log, intro, starters, turn, question, alert, quote, text, mark, citation,
  *   abstention, suggestions, choice, feedback, disclaimer, failure, composer, field, send.
  */
 
