@@ -363,6 +363,8 @@ def test_a_failure_has_the_one_error_shape_and_the_security_headers(caplog: pyte
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_health_answers_head_requests(client: httpx.Client) -> None:
-    assert client.head("/live").status_code == 200
-    assert client.head("/ready").status_code == 200
+@pytest.mark.parametrize("path", ["/live", "/ready", "/", "/widget.js"])
+def test_head_requests_get_what_get_requests_do(client: httpx.Client, path: str) -> None:
+    head, got = client.head(path), client.get(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == got.headers["content-type"]

@@ -90,7 +90,7 @@ def _chat(request: Request, *, question: str = "", answer: Answer | None = None,
     return _page("chat.html", question=question, answer=answer, error=error, feedback=feedback)
 
 
-@router.get("/", response_class=HTMLResponse)
+@router.api_route("/", methods=["GET", "HEAD"], response_class=HTMLResponse)
 def chat(request: Request) -> HTMLResponse:
     """The chat page before a question."""
     return _chat(request)
@@ -111,7 +111,7 @@ async def chat_answer(
         return refusal
 
 
-@router.get("/passages/{passage_id}", response_class=HTMLResponse)
+@router.api_route("/passages/{passage_id}", methods=["GET", "HEAD"], response_class=HTMLResponse)
 def passage_page(
     request: Request,
     passage_id: str,
