@@ -294,7 +294,7 @@ def test_what_the_operator_has_kept_holds_no_question(starter_path: Path, tmp_pa
     assert CANARY not in str(votes)
     with closing(sqlite3.connect(files["unanswered"])) as counts:
         words = {row[0] for row in counts.execute("SELECT term FROM unanswered")}
-    assert "capital" in words or len(words) > 1
+    assert len(words) > 1
     assert not any(CANARY in word for word in words)
 
 
