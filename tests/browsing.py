@@ -31,13 +31,13 @@ class Pages:
     """A site of another origin than citewell's: it serves the pages that it is given, each with its security policy."""
 
     def __init__(self) -> None:
-        kept: dict[str, tuple[bytes, str]] = {}
+        kept: dict[str, tuple[bytes, dict[str, str]]] = {}
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                body, policy = kept.get(self.path, (b"", "default-src 'none'"))
+                body, headers = kept.get(self.path, (b"", {"Content-Security-Policy": "default-src 'none'"}))
                 self.send_response(200 if body else 404)
-                for name, value in (("Content-Type", "text/html; charset=utf-8"), ("Content-Security-Policy", policy)):
+                for name, value in ({"Content-Type": "text/html; charset=utf-8"} | headers).items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -50,10 +50,17 @@ class Pages:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.origin = f"http://127.0.0.1:{self.server.server_port}"
 
-    def put(self, html: str, policy: str) -> str:
-        """Keep a page and return its address."""
-        path = f"/{len(self._kept)}"
-        self._kept[path] = (html.encode(), policy)
+    def put(self, html: str, policy: str, **more: str) -> str:
+        """Keep a page and return its address; ``more`` are headers, with an underscore for each hyphen."""
+        headers = {"Content-Security-Policy": policy} | {name.replace("_", "-"): value for name, value in more.items()}
+        return self._keep(f"/{len(self._kept)}", html, headers)
+
+    def put_script(self, name: str, content: str) -> str:
+        """Keep a script under its name and return its address."""
+        return self._keep(f"/{name}", content, {"Content-Type": "text/javascript"})
+
+    def _keep(self, path: str, content: str, headers: dict[str, str]) -> str:
+        self._kept[path] = (content.encode(), headers)
         return self.origin + path
 
 
