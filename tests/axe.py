@@ -50,3 +50,8 @@ def audit(tab: Tab) -> Report:
         tab.evaluate(script())
     found = tab.evaluate(RUN)
     return Report(tuple(found["violations"]), tuple(found["incomplete"]), found["rules"])
+
+
+def version(tab: Tab) -> str:
+    """Return the version of axe that ran on the tab."""
+    return str(tab.evaluate("axe.version"))

@@ -34,10 +34,10 @@ footer {{ color: var(--soft); font-size: .9rem; }}
 <header>Riverside walking group</header>
 <main><h1>Walking again after a sore hip</h1>
 <p>Our slow group meets on Saturdays at ten by the old bridge. We walk for forty minutes on level paths, with benches on the way,
-and nobody is left behind.</p>
+and nobody is left behind. <a href="#dates">Dates of this autumn</a></p>
 <p>Some of us came back to walking after months of a stiff hip or a bad back. What helped us was to begin with short walks and to
 add a little each week.</p>{inside}
-<p>Bring shoes you know, something to drink, and a friend if you like.</p></main>
+<p id="dates">Bring shoes you know, something to drink, and a friend if you like.</p></main>
 <footer>Riverside walking group, made up for this picture</footer>{after}
 <script type="module" src="{url}/widget.js" crossorigin="anonymous"></script></html>"""
 
@@ -94,6 +94,10 @@ def bring(visited: Visit, product: Product, state: State) -> None:
     questions = {"answer": ASK, "abstention": FOREIGN, "emergency": ALARM, "sources": ALARM}
     if state in questions:
         turn = visited.ask(questions[state])
+        if state == "answer":
+            turn.locator("summary").first.click()
+            turn.locator("[name=down]").click()
+            turn.locator("[name=tag]").first.wait_for()
         if state == "sources":
             turn.locator("[name=after]").click()
             visited.tab.locator(".turn:last-child:not([data-status=alert], [data-status=pending])").wait_for()
