@@ -67,7 +67,7 @@ def test_axe_finds_nothing_on_the_other_cards(chromium: Browser, pages: Pages, f
 def plain(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[Visit]:
     """A tab that never gets the widget's module, so that pages stay as the server makes them."""
     fresh = new_visit(chromium, width=request.param)
-    fresh.tab.route("**/widget/**", lambda route: route.abort())
+    fresh.tab.route("**/widget.js", lambda route: route.abort())
     yield fresh
     fresh.tab.context.close()
 
@@ -100,10 +100,10 @@ def test_axe_finds_nothing_on_the_other_pages(plain: Visit, server_url: str, kin
 
 
 def test_axe_is_the_version_named_and_sees_into_the_shadow_root(chromium: Browser, pages: Pages, friendly_url: str) -> None:
-    with shown(chromium, pages, friendly_url, Scene("launcher", "answer")) as visited:
+    with shown(chromium, pages, friendly_url, Scene("inline", "open")) as visited:
         check(visited, audit(visited.tab))
         assert version(visited.tab) == "4.12.1"
-        visited.tab.locator(".question").evaluate(
+        visited.tab.locator(".intro p").evaluate(
             "e => { const broken = [document.createElement('button'), document.createElement('p')];"
             "broken[1].textContent = 'Hardly to be read'; broken[1].style.color = '#bbb'; e.after(...broken) }"
         )
@@ -153,12 +153,13 @@ def test_headings_go_down_one_level_at_a_time(
 @pytest.mark.parametrize("product", PRODUCTS)
 def test_landmarks_are_few_and_named(chromium: Browser, pages: Pages, friendly_url: str, product: Product) -> None:
     with shown(chromium, pages, friendly_url, Scene(product, "answer")) as visited:
-        tree = visited.tab.locator("body").aria_snapshot()
-        for role in ("banner", "main", "contentinfo"):
-            assert tree.count(f"- {role}") == 1
+        tree = visited.tab.context.new_cdp_session(visited.tab).send("Accessibility.getFullAXTree")["nodes"]
+        found = [(node["role"]["value"], node["name"]["value"]) for node in tree if not node["ignored"] and "name" in node]
+        roles = [role for role, _ in found]
+        assert [roles.count(role) for role in ("banner", "main", "contentinfo", "log")] == [1, 1, 1, 1]
         heading = "Ask about hip or lower-back pain" if product == "page" else "Ask a health question"
-        assert f'- {"dialog" if product == "launcher" else "region"} "{heading}"' in tree
-        assert '- log "Questions and answers"' in tree
+        assert ("dialog" if product == "launcher" else "region", heading) in found
+        assert ("log", "Questions and answers") in found
 
 
 ENGLISH = """() => {
@@ -178,7 +179,7 @@ def test_english_words_in_a_spanish_interface_are_marked_as_english(
         marked: dict[str, str] = dict(visited.tab.evaluate(ENGLISH))
         answer = record(friendly_url, question)
         assert {marked[text] for text in _english(answer)} == {"en"}
-        assert marked[" ".join(["Preguntar"])] == "es"
+        assert marked["Preguntar"] == "es"
         assert marked[question] == "es"
 
 
