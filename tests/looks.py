@@ -76,7 +76,7 @@ _FOCUS = f"""() => {{ {_WALK} {_COLOURS}
   const [x, y] = [box.left + Math.min(box.width / 2, 8), box.top + Math.min(box.height / 2, 8)];
   const top = root.elementFromPoint(x, y);
   return {{
-    what: e.name || e.className || e.localName, inside: root !== document, outline: style.outlineStyle, width: parseFloat(style.outlineWidth),
+    what: e.matches("textarea") ? "field" : e.name || e.className || e.localName, inside: root !== document, outline: style.outlineStyle, width: parseFloat(style.outlineWidth),
     ratio: ratio(rgba(style.outlineColor), ground(inset ? e : above(e) ?? e)), shown: !!top && (e.contains(top) || top.contains(e)),
   }};
 }}"""
