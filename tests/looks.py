@@ -46,13 +46,15 @@ _TEXTS = f"""() => {{ {_WALK} {_COLOURS}
 _TARGETS = f"""() => {{ {_WALK}
   return all().filter(e => e.matches("a[href], button, summary, textarea, input, [tabindex='0']") && seen(e)).map(e => {{
     const {{ width, height }} = e.getBoundingClientRect();
-    const inline = e.matches("a") && own(above(e)) !== "" && getComputedStyle(e).display === "inline";
+    const sentence = e.closest("p, li, h1, h2, h3, h4, td, dd")?.textContent.trim() ?? "";
+    const inline = e.matches("a") && getComputedStyle(e).display === "inline" && sentence !== e.textContent.trim();
     return {{ what: named(e), width, height, inline }};
   }});
 }}"""
 _CUT = f"""() => {{ {_WALK}
   const lost = [];
-  for (const e of all().filter(e => own(e) && seen(e))) {{
+  // The skip link waits outside the window until it has the focus.
+  for (const e of all().filter(e => own(e) && seen(e) && !e.matches(".skip"))) {{
     const range = document.createRange();
     range.selectNodeContents(e);
     const text = range.getBoundingClientRect();

@@ -60,7 +60,9 @@ def main() -> None:
     threading.Thread(target=pages.server.serve_forever, daemon=True).start()
     with (
         tempfile.TemporaryDirectory() as folder,
-        running_server(given.index, Path(folder) / "log.txt", "--allow-origins", pages.origin, "--feedback", f"{folder}/feedback.sqlite") as url,
+        running_server(
+            given.index, Path(folder) / "log.txt", "--allow-origins", pages.origin, "--feedback", f"{folder}/feedback.sqlite"
+        ) as url,
         sync_playwright() as playwright,
     ):
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)

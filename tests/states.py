@@ -122,5 +122,3 @@ def _fail(visited: Visit, state: State) -> None:
         visited.tab.locator(".turn[data-status=pending]").wait_for()
         return
     visited.ask(ASK)
-
-

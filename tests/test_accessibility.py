@@ -37,7 +37,12 @@ def check(visited: Visit, report: Report) -> None:
     # axe gives up on text that something else partly covers: the disclaimer that sticks to the lower edge, the panel that
     # hangs over the site. Whatever covers it, the text's own ground is opaque, so its contrast is measured here instead.
     assert [finding for finding in left if finding["rule"] != "color-contrast"] == []
-    assert {key for finding in left for key in finding["keys"]} <= {"bgOverlap", "elmPartiallyObscuring", "elmPartiallyObscured", ""}
+    assert {key for finding in left for key in finding["keys"]} <= {
+        "bgOverlap",
+        "elmPartiallyObscuring",
+        "elmPartiallyObscured",
+        "",
+    }
     assert faint(visited.tab) == []
 
 

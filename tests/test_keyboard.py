@@ -55,6 +55,15 @@ def reach(visited: Visit, what: str) -> dict[str, Any]:
     raise AssertionError(f"{what!r} is not reached by keyboard")
 
 
+def round_trip(visited: Visit, key: str) -> list[dict[str, Any]]:
+    """Press a key until the focus is back in the field and return every stop on the way; an empty name where it left the page."""
+    stops = [press(visited, key)]
+    while stops[-1]["what"] != "field":
+        assert len(stops) < MAX_STOPS, "the focus does not come round"
+        stops.append(press(visited, key))
+    return stops
+
+
 def is_visible(stop: dict[str, Any]) -> bool:
     """Say whether a stop shows its focus by an outline of two pixels and a contrast of 3, with nothing over it."""
     return stop["outline"] != "none" and stop["width"] >= 2 and stop["ratio"] >= 3 and stop["shown"]
@@ -75,17 +84,22 @@ def test_every_control_is_reached_and_left_by_keyboard_and_shows_its_focus(
     desk.tab.keyboard.type(ASK)
     desk.tab.keyboard.press("Enter")
     quotes = desk.turn().locator(".quote").count()
-    stops = []
-    while not stops or stops[-1]["what"] != "field":
-        stops.append(press(desk, "Tab"))
-        assert len(stops) < MAX_STOPS, "the focus does not come round"
+    stops = round_trip(desk, "Tab")
     assert [stop for stop in stops if (stop["inside"] or (product == "page" and stop["what"])) and not is_visible(stop)] == []
     names = [stop["what"] for stop in stops]
-    for name, times in {"context": quotes, "copy": quotes, "summary": quotes, "send": 1, "clear": 1, "up": 1, "down": 1}.items():
+    for name, times in {
+        "context": quotes,
+        "copy": quotes,
+        "summary": quotes,
+        "send": 1,
+        "clear": 1,
+        "up": 1,
+        "down": 1,
+    }.items():
         assert names.count(name) == times, name
     assert names.count("close") == (product == "launcher")
     assert [stop for stop in stops if not stop["inside"]], "the focus never leaves the widget"
-    back = [press(desk, "Shift+Tab")["what"] for _ in names]
+    back = [stop["what"] for stop in round_trip(desk, "Shift+Tab")]
     assert [name for name in back if name] == [name for name in [*names[-2::-1], "field"] if name]
 
 
