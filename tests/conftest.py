@@ -87,7 +87,7 @@ def server_url(starter_path: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def friendly_url(starter_path: Path, pages: Pages, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def friendly_url(starter_path: Path, pages: Pages, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:  # noqa: F811
     """The address of a real server process that lets the other site ask and takes feedback."""
     folder = tmp_path_factory.mktemp("friendly")
     options = ("--allow-origins", pages.origin, "--feedback", str(folder / "feedback.sqlite"))

@@ -40,7 +40,8 @@ _TEXTS = f"""() => {{ {_WALK} {_COLOURS}
   return all().filter(e => own(e) && seen(e)).map(e => {{
     const style = getComputedStyle(e), size = parseFloat(style.fontSize), back = ground(e);
     const large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
-    return {{ what: named(e), text: own(e).slice(0, 40), ratio: ratio(over(rgba(style.color), back), back), needed: large ? 3 : 4.5 }};
+    const found = ratio(over(rgba(style.color), back), back);
+    return {{ what: named(e), text: own(e).slice(0, 40), ratio: found, needed: large ? 3 : 4.5 }};
   }});
 }}"""
 _TARGETS = f"""() => {{ {_WALK}
@@ -78,8 +79,10 @@ _FOCUS = f"""() => {{ {_WALK} {_COLOURS}
   const [x, y] = [box.left + Math.min(box.width / 2, 8), box.top + Math.min(box.height / 2, 8)];
   const top = root.elementFromPoint(x, y);
   return {{
-    what: e.matches("textarea") ? "field" : e.name || e.className || e.localName, inside: root !== document, outline: style.outlineStyle, width: parseFloat(style.outlineWidth),
-    ratio: ratio(rgba(style.outlineColor), ground(inset ? e : above(e) ?? e)), shown: !!top && (e.contains(top) || top.contains(e)),
+    what: e.matches("textarea") ? "field" : e.name || e.className || e.localName, inside: root !== document,
+    outline: style.outlineStyle, width: parseFloat(style.outlineWidth),
+    ratio: ratio(rgba(style.outlineColor), ground(inset ? e : above(e) ?? e)),
+    shown: !!top && (e.contains(top) || top.contains(e)),
   }};
 }}"""
 

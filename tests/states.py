@@ -1,4 +1,4 @@
-"""The states in which readers meet the page and the widget, and how a tab is brought into each; a neutral site around the widget."""
+"""The states in which readers meet the page and the widget, how a tab is brought into each, and a neutral site around it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from tests.browsing import ALARM, ASK, FOREIGN, Pages, Visit, strictest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator
+    from playwright.sync_api import Browser
 
 Product = Literal["page", "launcher", "inline"]
 State = Literal["closed", "open", "answer", "abstention", "emergency", "sources", "refused", "error", "offline", "pending"]
@@ -18,9 +18,11 @@ State = Literal["closed", "open", "answer", "abstention", "emergency", "sources"
 STATES: tuple[State, ...] = (
     "closed", "open", "answer", "abstention", "emergency", "sources", "refused", "error", "offline", "pending",
 )  # fmt: skip
-CHAT = '<citewell-chat {attributes} api-base="{url}" suggestions="What is sciatica?|How is hip pain treated?" feedback></citewell-chat>'
+STARTERS = "What is sciatica?|How is hip pain treated?"
+CHAT = f'<citewell-chat {{attributes}} api-base="{{url}}" suggestions="{STARTERS}" feedback></citewell-chat>'
 # A made-up site that knows nothing of the widget, with headings and landmarks of its own.
-SITE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+SITE = """<!doctype html><html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Riverside walking group</title>
 <style>
 :root {{ color-scheme: light dark; --paper: #fdfdfb; --ink: #23291f; --soft: #55604e; --line: #d9ddd2; }}
@@ -33,10 +35,10 @@ footer {{ color: var(--soft); font-size: .9rem; }}
 </style>
 <header>Riverside walking group</header>
 <main><h1>Walking again after a sore hip</h1>
-<p>Our slow group meets on Saturdays at ten by the old bridge. We walk for forty minutes on level paths, with benches on the way,
-and nobody is left behind. <a href="#dates">Dates of this autumn</a></p>
-<p>Some of us came back to walking after months of a stiff hip or a bad back. What helped us was to begin with short walks and to
-add a little each week.</p>{inside}
+<p>Our slow group meets on Saturdays at ten by the old bridge. We walk for forty minutes on level paths, with benches on the
+way, and nobody is left behind. <a href="#dates">Dates of this autumn</a></p>
+<p>Some of us came back to walking after months of a stiff hip or a bad back. What helped us was to begin with short walks and
+to add a little each week.</p>{inside}
 <p id="dates">Bring shoes you know, something to drink, and a friend if you like.</p></main>
 <footer>Riverside walking group, made up for this picture</footer>{after}
 <script type="module" src="{url}/widget.js" crossorigin="anonymous"></script></html>"""

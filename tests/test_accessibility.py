@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 import pytest
@@ -48,8 +49,9 @@ def check(visited: Visit, report: Report) -> None:
 
 def both(visited: Visit) -> None:
     """Check a tab in light and in dark colours."""
-    for scheme in ("light", "dark"):
-        visited.tab.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    for scheme in schemes:
+        visited.tab.emulate_media(color_scheme=scheme)
         check(visited, audit(visited.tab))
 
 
@@ -150,7 +152,7 @@ def test_headings_go_down_one_level_at_a_time(
         levels = visited.tab.evaluate(OUTLINE)
         assert levels.count(1) == 1
         assert levels[0] == 1
-        assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+        assert all(after <= before + 1 for before, after in pairwise(levels))
         question = visited.tab.get_by_role("heading", name={"answer": ASK, "abstention": FOREIGN, "emergency": ALARM}[state])
         assert question.count() == 1
 

@@ -20,7 +20,8 @@ MAX_STOPS = 90
 # [role, words], one note for each burst of changes to one region.
 LISTEN = """() => {
   window.heard = [];
-  const region = node => (node.nodeType === 1 ? node : node.parentElement)?.closest("[role=alert], [role=status], [role=log], [aria-live]");
+  const regions = "[role=alert], [role=status], [role=log], [aria-live]";
+  const region = node => (node.nodeType === 1 ? node : node.parentElement)?.closest(regions);
   const listen = root => new MutationObserver(changes => {
     for (const spoken of new Set(changes.map(({ target }) => region(target))))
       if (spoken && spoken.getAttribute("aria-live") !== "off" && spoken.textContent.trim())
@@ -56,7 +57,7 @@ def reach(visited: Visit, what: str) -> dict[str, Any]:
 
 
 def round_trip(visited: Visit, key: str) -> list[dict[str, Any]]:
-    """Press a key until the focus is back in the field and return every stop on the way; an empty name where it left the page."""
+    """Press a key until the focus is back in the field and return every stop on the way; a nameless one outside the page."""
     stops = [press(visited, key)]
     while stops[-1]["what"] != "field":
         assert len(stops) < MAX_STOPS, "the focus does not come round"
@@ -66,7 +67,7 @@ def round_trip(visited: Visit, key: str) -> list[dict[str, Any]]:
 
 def is_visible(stop: dict[str, Any]) -> bool:
     """Say whether a stop shows its focus by an outline of two pixels and a contrast of 3, with nothing over it."""
-    return stop["outline"] != "none" and stop["width"] >= 2 and stop["ratio"] >= 3 and stop["shown"]
+    return bool(stop["outline"] != "none" and stop["width"] >= 2 and stop["ratio"] >= 3 and stop["shown"])
 
 
 @pytest.mark.parametrize("product", PRODUCTS)

@@ -21,7 +21,8 @@ ROOT = "document.querySelector('citewell-chat').shadowRoot"
 # How much of the window stays put while the rest scrolls, as a part of its height; the panel itself is what scrolls.
 COVERED = """() => {
   const all = root => [...root.querySelectorAll("*")].flatMap(e => [e, ...(e.shadowRoot ? all(e.shadowRoot) : [])]);
-  const stuck = all(document).filter(e => e.checkVisibility() && /fixed|sticky/.test(getComputedStyle(e).position) && !e.matches(".panel"));
+  const stays = e => /fixed|sticky/.test(getComputedStyle(e).position) && !e.matches(".panel");
+  const stuck = all(document).filter(e => e.checkVisibility() && stays(e));
   const inside = stuck.map(e => e.getBoundingClientRect()).filter(box => box.bottom > 0 && box.top < innerHeight);
   return inside.reduce((sum, box) => sum + Math.min(box.bottom, innerHeight) - Math.max(box.top, 0), 0) / innerHeight;
 }"""
@@ -29,12 +30,12 @@ COVERED = """() => {
 UNREACHED = """() => {
   const all = root => [...root.querySelectorAll("*")].flatMap(e => [e, ...(e.shadowRoot ? all(e.shadowRoot) : [])]);
   const lost = [];
-  const controls = all(document.querySelector("citewell-chat").shadowRoot).filter(e => e.matches("button, a, textarea, summary"));
-  for (const e of controls.filter(e => e.checkVisibility())) {
+  const controls = all(document.querySelector("citewell-chat").shadowRoot);
+  for (const e of controls.filter(e => e.matches("button, a, textarea, summary") && e.checkVisibility())) {
     e.scrollIntoView({ block: "center", behavior: "instant" });
     const [box] = e.getClientRects();
     const top = box && e.getRootNode().elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
-    if (!top || !(e.contains(top) || top.contains(e))) lost.push(`${e.localName}.${e.className} ${e.textContent.trim().slice(0, 30)}`);
+    if (!top || !(e.contains(top) || top.contains(e))) lost.push(`${e.localName}.${e.className} ${e.textContent.slice(0, 30)}`);
   }
   return lost;
 }"""
@@ -46,11 +47,13 @@ SPACING = """css => {
     root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet];
   }
 }"""
-SPACED = "* { line-height: 1.5 !important; letter-spacing: .12em !important; word-spacing: .16em !important } p { margin-bottom: 2em !important }"
+SPACED = """* { line-height: 1.5 !important; letter-spacing: .12em !important; word-spacing: .16em !important }
+p { margin-bottom: 2em !important }"""
 # The parts of a safety card that must be read at once but lie, even in part, outside the window or under something.
 HIDDEN = """(card, most) => {
   const turn = card.parentNode, root = card.getRootNode();
-  const parts = [...card.querySelectorAll(`.level, h3, h4, .actions > li:nth-child(-n+${most})`), turn.querySelector(".disclaimer")];
+  const read = `.level, h3, h4, .actions > li:nth-child(-n+${most})`;
+  const parts = [...card.querySelectorAll(read), turn.querySelector(".disclaimer")];
   const covered = e => [...e.getClientRects()].some(box => [box.top + 1, box.bottom - 1].some(y => {
     const top = root.elementFromPoint((box.left + box.right) / 2, y);
     return !top || !(e.contains(top) || top.contains(e));
