@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PHONE = (360, 740)
 DESKTOP = (1280, 800)
-ASKED: tuple[State, ...] = ("open", "answer", "abstention", "emergency", "sources", "error", "offline")
+ASKED: tuple[State, ...] = ("open", "answer", "details", "abstention", "emergency", "sources", "error", "offline")
 PRODUCTS: tuple[Product, ...] = ("page", "launcher", "inline")
 IN_README = {"screenshot": Scene("page", "answer", 900, 1000), "widget": Scene("launcher", "answer", 1280, 800)}
 

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 Product = Literal["page", "launcher", "inline"]
-State = Literal["closed", "open", "answer", "abstention", "emergency", "sources", "refused", "error", "offline", "pending"]
+State = Literal[
+    "closed", "open", "answer", "details", "abstention", "emergency", "sources", "refused", "error", "offline", "pending"
+]
 
 STATES: tuple[State, ...] = (
-    "closed", "open", "answer", "abstention", "emergency", "sources", "refused", "error", "offline", "pending",
+    "closed", "open", "answer", "details", "abstention", "emergency", "sources", "refused", "error", "offline", "pending",
 )  # fmt: skip
 STARTERS = "What is sciatica?|How is hip pain treated?"
 CHAT = f'<citewell-chat {{attributes}} api-base="{{url}}" suggestions="{STARTERS}" feedback></citewell-chat>'
@@ -93,10 +95,10 @@ def bring(visited: Visit, product: Product, state: State) -> None:
         return
     if product == "launcher":
         visited.tab.locator(".launch").click()
-    questions = {"answer": ASK, "abstention": FOREIGN, "emergency": ALARM, "sources": ALARM}
+    questions = {"answer": ASK, "details": ASK, "abstention": FOREIGN, "emergency": ALARM, "sources": ALARM}
     if state in questions:
         turn = visited.ask(questions[state])
-        if state == "answer":
+        if state == "details":
             turn.locator("summary").first.click()
             turn.locator("[name=down]").click()
             turn.locator("[name=tag]").first.wait_for()
@@ -118,7 +120,8 @@ def _fail(visited: Visit, state: State) -> None:
     if state == "error":
         visited.tab.route("**/v1/ask", lambda route: route.abort())
     if state == "pending":
-        visited.tab.route("**/v1/ask", lambda _: None)
+        slow = {"offline": False, "latency": 120_000, "downloadThroughput": -1, "uploadThroughput": -1}
+        visited.tab.context.new_cdp_session(visited.tab).send("Network.emulateNetworkConditions", slow)
         visited.tab.locator(".composer textarea").fill(ASK)
         visited.tab.locator(".composer .send").click()
         visited.tab.locator(".turn[data-status=pending]").wait_for()
