@@ -17,7 +17,7 @@ from index.local import LocalIndex
 from index.models import open_for_passages
 from index.storage import ENCODER, current_generation
 from qa.answerer import Answerer
-from tests.browsing import chromium, pages, scripted, visited  # noqa: F401  fixtures for every module
+from tests.browsing import Pages, chromium, pages, scripted, visited  # noqa: F401  fixtures for every module
 
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED = PROJECT.parent / "shared"
@@ -83,6 +83,15 @@ def server_url(starter_path: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """The address of a real server process with the starter index."""
     log = tmp_path_factory.mktemp("server") / "log.txt"
     with running_server(starter_path, log) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def friendly_url(starter_path: Path, pages: Pages, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:  # noqa: F811
+    """The address of a real server process that lets the other site ask and takes feedback."""
+    folder = tmp_path_factory.mktemp("friendly")
+    options = ("--allow-origins", pages.origin, "--feedback", str(folder / "feedback.sqlite"))
+    with running_server(starter_path, folder / "log.txt", *options) as url:
         yield url
 
 

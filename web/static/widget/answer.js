@@ -15,7 +15,7 @@ export function turnOf(question, answer, shown) {
   }
   if (answer.message) turn.append(...abstention(answer, shown));
   if (answer.quotes.length) turn.append(...quotesOf(answer, shown));
-  if (answer.suggestions.length) turn.append(choices("suggestions", shown.words.suggestions, answer.suggestions));
+  if (answer.suggestions.length) turn.append(choices("suggestions", shown.words.suggestions, answer.suggestions, shown.fixed));
   if (shown.feedback && answer.status !== "alert") turn.append(feedback(shown));
   turn.append(make("p.disclaimer", { ...shown.fixed }, answer.disclaimer.text));
   return turn;
@@ -27,9 +27,9 @@ export function turnFrame(question, status, { level }) {
   return make("article.turn", { "data-status": status }, heading);
 }
 
-/** Questions to ask with a tap. */
-export function choices(name, lead, questions) {
-  const items = questions.map((question) => make("li", {}, button("question", question, question)));
+/** Questions to ask with a tap; attributes say the language where it is not the interface's. */
+export function choices(name, lead, questions, attributes = {}) {
+  const items = questions.map((question) => make("li", { ...attributes }, button("question", question, question)));
   return make(`div.${name}`, {}, make("p", {}, lead), make("ul", {}, ...items));
 }
 
@@ -38,7 +38,7 @@ export function button(name, value, text) {
 }
 
 function abstention(answer, { words, fixed }) {
-  const topics = answer.topics.map((topic) => make("li", {}, topic));
+  const topics = answer.topics.map((topic) => make("li", { ...fixed }, topic));
   return [
     make("p.abstention", { ...fixed }, answer.message),
     make("p.advice", { ...fixed }, answer.advice ?? ""),
@@ -57,25 +57,30 @@ function quotesOf(answer, shown) {
 
 function quote(quoted, shown) {
   const cited = quoted.citation;
-  const language = cited.language ? { lang: cited.language } : shown.fixed;
+  const language = languageOf(cited, shown);
   const title = [make("span.number", {}, String(cited.number)), cited.heading || cited.title || cited.source];
   const topic = make(`h${shown.level + 1}.topic`, { dir: "auto", ...language }, ...title);
   const text = make("blockquote.text", { dir: "auto", ...language }, ...blocks(quoted.text, quoted.highlights));
   return make("li", {}, make("figure.quote", {}, topic, text, citation(quoted, shown)));
 }
 
+function languageOf(cited, shown) {
+  return cited.language ? { lang: cited.language } : shown.fixed;
+}
+
 function citation(quoted, shown) {
   const { words } = shown;
   const cited = quoted.citation;
   const n = cited.number;
+  const language = languageOf(cited, shown);
   const context = { href: contextUrl(cited, shown.base), ...shown.newTab };
   const url = fragmentUrl(cited.url, quoted.text, quoted.highlights);
   return make(
     "figcaption.citation",
     {},
-    make("p.source", {}, make("cite", {}, cited.title || cited.source), cited.publisher ? `, ${cited.publisher}` : null),
+    make("p.source", { ...language }, make("cite", {}, cited.title || cited.source), cited.publisher ? `, ${cited.publisher}` : null),
     make("p.facts", {}, ...facts(cited, shown).map((fact) => make("span", {}, fact))),
-    ...(cited.references.length ? references(cited.references, words) : []),
+    ...(cited.references.length ? references(cited.references, shown) : []),
     make(
       "p.links",
       {},
@@ -99,9 +104,9 @@ export function facts(cited, { words, language }) {
   return [reviewed, ...(cited.license ? [`${words.licence} ${cited.license}`] : [])];
 }
 
-function references(works, words) {
+function references(works, { words, fixed }) {
   const items = works.map(({ url, title, publisher }) =>
-    make("li", {}, link(url, title || url), publisher ? `, ${publisher}` : null),
+    make("li", { ...fixed }, link(url, title || url), publisher ? `, ${publisher}` : null),
   );
   return [make("p.based", {}, words.based), make("ul.references", {}, ...items)];
 }
@@ -126,7 +131,7 @@ function alertCard(alert, { words, fixed, level }) {
     make(`h${level + 1}`, { ...fixed }, alert.title),
     make("ul.actions", { ...fixed }, ...alert.actions.map((action) => make("li", {}, ...phonesLinked(action)))),
     make("p", { ...fixed }, ...phonesLinked(alert.message)),
-    make("p.origin", {}, `${words.origin} `, link(url, title || url), publisher ? `, ${publisher}` : null),
+    make("p.origin", {}, `${words.origin} `, make("span", { ...fixed }, link(url, title || url)), publisher ? `, ${publisher}` : null),
   );
 }
 

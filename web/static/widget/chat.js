@@ -261,7 +261,8 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
     this.#frame.log.querySelector("[data-status=pending]").replaceWith(element);
     this.#remember(turn);
     this.#showEmpty();
-    this.#reveal(element);
+    // The card of an emergency stands at the top, its actions in view even above the disclaimer of a phone.
+    this.#reveal(element.querySelector(".alert") ?? element);
     this.#announce(answer);
     if (answer.status === "answered") this.#tell("answer", turn);
     if (answer.status === "abstained") this.#tell("abstain", turn);

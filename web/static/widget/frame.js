@@ -43,7 +43,7 @@ function launcher(heading, mode) {
 function bar(heading, mode, words, tools) {
   const close = mode === "launcher" ? tool("close", CROSS, words.close) : null;
   tools.append(close ?? "");
-  return make("header.bar", {}, make("h2", {}, heading), tools);
+  return make("div.bar", {}, make("h2", {}, heading), tools);
 }
 
 function tool(name, path, text) {
