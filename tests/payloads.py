@@ -122,6 +122,7 @@ URLS = (
     f"http:///{CANARY}/",
     f"/\\{CANARY}/",
     "https:",
+    "http\u017f://example.org/",
     "https://",
     "https://[",
     f'https://example.org/"onmouseover="pwn(1)"x="//{CANARY}',

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from corpus.passage import Passage, Reference, Span, text_sha256
+from index.facets import EVERYTHING, Filters
 from qa.answer import Alert, AlertSource, Answer, Citation, Disclaimer, IndexRef, Level, Quote, Reason
 from qa.answerer import Answerer, QuestionError
 from qa.policy import ABSTENTION, ADVICE, DISCLAIMER
@@ -58,12 +59,20 @@ class Shelf:
 
     answer: Answer = ANSWERED
     passages: tuple[Passage, ...] = (PASSAGE,)
-    asked: list[tuple[str, Sequence[str], int, bool]] = field(default_factory=list)
+    asked: list[tuple[str, Sequence[str], int, bool, Filters]] = field(default_factory=list)
 
-    def ask(self, question: str, history: Sequence[str] = (), *, top_k: int = 3, after_alert: bool = False) -> Answer:
+    def ask(
+        self,
+        question: str,
+        history: Sequence[str] = (),
+        *,
+        top_k: int = 3,
+        after_alert: bool = False,
+        filters: Filters = EVERYTHING,
+    ) -> Answer:
         if not question.strip():
             raise QuestionError("The question is empty.")
-        self.asked.append((question, history, top_k, after_alert))
+        self.asked.append((question, history, top_k, after_alert, filters))
         return self.answer
 
     def passage(self, passage_id: str) -> Passage | None:
@@ -202,7 +211,7 @@ def test_source_shows_its_age_and_licence_and_leads_to_the_words() -> None:
 def test_question_reaches_the_answerer_as_typed() -> None:
     shelf = Shelf()
     asked(shelf, question="  größer & <b>? ", after_alert="true")
-    assert shelf.asked == [("  größer & <b>? ", (), 3, True)]
+    assert shelf.asked == [("  größer & <b>? ", (), 3, True, EVERYTHING)]
 
 
 @pytest.mark.parametrize("reason", sorted(ABSTENTION))

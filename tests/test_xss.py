@@ -22,7 +22,7 @@ from qa.answerer import Answerer
 from tests.browsing import Pages, strictest
 from tests.payloads import FIELDS, PAYLOADS, Poisoned, expected_fields, harmless, passage_record
 from tests.test_pages import Shelf, client
-from tests.trap import TARGETS, Trap, new_trap, strangers
+from tests.trap import ASKING, TARGETS, Trap, new_trap, strangers
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator
@@ -104,11 +104,12 @@ def test_payloads_run_where_texts_are_taken_for_markup(chromium: Browser, pages:
     with new_trap(chromium) as trap:
         html = "".join(f'<iframe src="{frame}"></iframe>' for frame in frames)
         trap.tab.goto(pages.put(f"<!doctype html><title>x</title>{html}", "frame-src *"), wait_until="commit")
-        trap.tab.wait_for_timeout(3000)
-        print("RAN", len({frame for frame, _ in trap.ran}), len(trap.ran), len(trap.elsewhere(pages.origin)), trap.dialogs, len(trap.windows))
-        assert len({frame for frame, _ in trap.ran}) > 40
-        assert len(trap.elsewhere(pages.origin)) > 10
-        assert trap.dialogs
+        for _ in range(200):
+            trap.tab.wait_for_timeout(100)
+            if len({frame for frame, _ in trap.ran}) >= 50 and len(trap.elsewhere(pages.origin)) >= 20 and trap.dialogs:
+                break
+        else:
+            pytest.fail(f"of {len(PAYLOADS)} payloads few ran: {trap.ran}, {trap.dialogs}")
 
 
 def test_every_field_of_every_passage_is_poisoned(poisoned: Poisoned, poisoned_answerer: Answerer) -> None:
@@ -158,10 +159,9 @@ def test_chat_page_shows_payloads_as_text(
             turn = page_turn(trap, poisoned_url, question)
             shows(turn, poisoned_url, question)
             found = trap.signatures(turn)
-            plain = harmless(answer).record()
-            trap.tab.route("**/v1/ask", lambda route, plain=plain: route.fulfill(json=plain))
+            trap.answer_with(harmless(answer).record())
             same_elements(found, trap.signatures(page_turn(trap, poisoned_url, harmless(question))))
-            trap.tab.unroute("**/v1/ask")
+            trap.tab.unroute(ASKING)
         assert strangers(trap.signatures()) == set()
         assert harmed(trap, poisoned_url) == []
 
@@ -211,15 +211,11 @@ def test_embedded_widget_shows_payloads_as_text(
             counts = []
             reply = httpx.post(f"{poisoned_url}/v1/ask", json={"question": question, "top_k": 20}, timeout=30).json()
             for asked, record in ((question, reply), (harmless(question), harmless(answer).record())):
-                allow = {"Access-Control-Allow-Origin": pages.origin, "Access-Control-Allow-Headers": "content-type"}
-                trap.tab.route(
-                    f"{poisoned_url}/v1/ask", lambda route, own=record, allow=allow: route.fulfill(json=own, headers=allow)
-                )
+                trap.answer_with(record)
                 trap.tab.evaluate(ask, [asked])
                 if asked == question:
                     shows(turn, poisoned_url, question)
                 counts.append(trap.signatures())
-                trap.tab.unroute(f"{poisoned_url}/v1/ask")
                 trap.tab.evaluate("document.querySelector('citewell-chat').clear()")
             same_elements(*counts)
         assert harmed(trap, poisoned_url, pages.origin) == []
@@ -239,17 +235,18 @@ def test_addresses_made_of_payloads_give_pages_without_them(
 ) -> None:
     one = passages_of(poisoned_answerer)[0].id
     with new_trap(chromium, policy=policy) as trap:
-        for payload in PAYLOADS:
+        for number, payload in enumerate(PAYLOADS):
             text = httpx.QueryParams({"start": payload, "end": payload})
             name = str(httpx.QueryParams({"x": payload}))[2:].replace("+", "%20")
-            for path in (
-                f"/passages/{name}",
-                f"/passages/{one}?{text}",
+            others = (
                 f"/?{text}#{name}",
                 f"/docs?{text}#{name}",
                 f"/{name}",
-            ):
-                trap.tab.goto(poisoned_url + path)
+                f"/v1/passages/{name}",
+                f"/widget/{name}/widget.js",
+            )
+            for path in (f"/passages/{name}", f"/passages/{one}?{text}", others[number % len(others)]):
+                trap.tab.goto(poisoned_url + path, wait_until="commit")
                 assert strangers(trap.signatures()) <= {"pre", "style"}
         assert harmed(trap, poisoned_url) == []
         assert {urlsplit(request).netloc for request in trap.requests} == {urlsplit(poisoned_url).netloc}

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Locator
     from playwright.sync_api import Page as Tab
 
+ASKING = "**/v1/ask"
+ANY_PAGE = {"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": "content-type"}
 # Tag and attribute names of every element below a root, shadow trees and templates included.
 SIGNATURES = """root => {
   const found = [];
@@ -61,6 +63,11 @@ class Trap:
         context.on("page", lambda page: self.windows.append(page.url) if page != self.tab else None)
         self.tab.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
         self.tab.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def answer_with(self, record: Any) -> None:
+        """Give this reply to every question asked from now on, whoever asks it."""
+        self.tab.unroute(ASKING)
+        self.tab.route(ASKING, lambda route: route.fulfill(json=record, headers=ANY_PAGE))
 
     def executions(self) -> list[Any]:
         """Return what ran, and dialogs, windows and titles that a script must have made."""
