@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from tests.payloads import CANARY
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Locator
+    from playwright.sync_api import Browser, BrowserContext, Dialog, Locator
     from playwright.sync_api import Page as Tab
 
 ASKING = "**/v1/ask"
@@ -61,8 +61,16 @@ class Trap:
         context.route(f"**//{CANARY}/**", lambda route: route.abort())
         context.on("request", lambda request: self.requests.append(request.url))
         context.on("page", lambda page: self.windows.append(page.url) if page != self.tab else None)
-        self.tab.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
+        self.tab.on("dialog", self._refuse)
         self.tab.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def _refuse(self, dialog: Dialog) -> None:
+        from playwright.sync_api import Error
+
+        self.dialogs.append(dialog.message)
+        # A frame that is gone takes its dialog along.
+        with suppress(Error):
+            dialog.dismiss()
 
     def answer_with(self, record: Any) -> None:
         """Give this reply to every question asked from now on, whoever asks it."""
