@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 # Before anything of the page runs: what the page reports, and what it had before the widget came.
 LISTEN = """window.violations = []; window.thrown = [];
 document.addEventListener("securitypolicyviolation", (event) => violations.push([event.violatedDirective, event.blockedURI]));
-addEventListener("error", (event) => thrown.push(String(event.message)));
+addEventListener("error", (event) => event instanceof ErrorEvent && thrown.push(event.message));
 addEventListener("unhandledrejection", (event) => thrown.push(String(event.reason)));
 const define = customElements.define.bind(customElements);
 window.defined = []; customElements.define = (name, ...rest) => (defined.push(name), define(name, ...rest));
-window.listened = []; for (const target of [window, document, document.documentElement]) {
+window.listened = []; for (const target of [window, document]) {
   const add = target.addEventListener.bind(target);
   target.addEventListener = (name, ...rest) => (listened.push(name), add(name, ...rest));
 }
@@ -42,7 +42,7 @@ INSIDE = """(names) => {
     return [element.localName + "." + element.getAttribute("class"), ...names.map((name) => style.getPropertyValue(name))];
   });
 }"""
-OUTSIDE = """() => [...document.querySelectorAll("html, body, body > :not(citewell-chat)")].map((element) =>
+OUTSIDE = """() => [...document.querySelectorAll("html, body, body > :not(citewell-chat, script)")].map((element) =>
   [...getComputedStyle(element)].map((name) => name + ":" + getComputedStyle(element).getPropertyValue(name)).join(";"))"""
 STYLES = (
     "color background-color font-family font-size font-style font-weight font-variant-caps line-height letter-spacing "
@@ -53,6 +53,7 @@ STYLES = (
 ).split()
 HOSTILE = """
 * { all: unset !important; }
+body { margin: 8px !important; }
 html, body { font: italic 900 40px/4 cursive !important; color: red !important; letter-spacing: 9px !important;
   word-spacing: 20px !important; text-transform: uppercase !important; direction: rtl !important; text-align: right !important;
   text-indent: 3em !important; text-shadow: 2px 2px blue !important; list-style: square !important; quotes: "<" ">" !important;
@@ -86,7 +87,7 @@ class Embedded:
     def open(self, address: str) -> None:
         """Open a page and wait for the widget."""
         self.tab.goto(address)
-        self.tab.wait_for_function("!!customElements.get('citewell-chat')")
+        self.tab.locator("citewell-chat .root").first.wait_for(state="attached")
 
     def ask(self, question: str) -> str:
         """Ask by script and return how the last turn ended."""
@@ -223,7 +224,7 @@ def test_loading_neither_scrolls_nor_takes_the_focus(embedded: Embedded, pages: 
           chat.setAttribute("api-base", url); chat.setAttribute("open", ""); document.body.append(chat);
           script.src = url + "/widget.js"; script.crossOrigin = "anonymous"; document.body.append(script); }"""
         embedded.tab.evaluate(put, [embedded.url, mode])
-        embedded.tab.wait_for_function("document.querySelector('citewell-chat').shadowRoot")
+        embedded.tab.locator("citewell-chat .root").wait_for(state="attached")
         embedded.tab.wait_for_timeout(200)
         assert embedded.tab.evaluate("[scrollY, document.activeElement.id]") == [at, "own"]
 
