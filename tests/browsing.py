@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -31,13 +31,13 @@ class Pages:
     """A site of another origin than citewell's: it serves the pages that it is given, each with its security policy."""
 
     def __init__(self) -> None:
-        kept: dict[str, tuple[bytes, str]] = {}
+        kept: dict[str, tuple[bytes, dict[str, str]]] = {}
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                body, policy = kept.get(self.path, (b"", "default-src 'none'"))
+                body, headers = kept.get(self.path, (b"", {}))
                 self.send_response(200 if body else 404)
-                for name, value in (("Content-Type", "text/html; charset=utf-8"), ("Content-Security-Policy", policy)):
+                for name, value in (("Content-Type", "text/html; charset=utf-8"), *headers.items()):
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -50,10 +50,10 @@ class Pages:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.origin = f"http://127.0.0.1:{self.server.server_port}"
 
-    def put(self, html: str, policy: str) -> str:
-        """Keep a page and return its address."""
+    def put(self, html: str, policy: str, headers: Mapping[str, str] | None = None) -> str:
+        """Keep a page, with more headers than its policy if need be, and return its address."""
         path = f"/{len(self._kept)}"
-        self._kept[path] = (html.encode(), policy)
+        self._kept[path] = (html.encode(), {"Content-Security-Policy": policy, **(headers or {})})
         return self.origin + path
 
 

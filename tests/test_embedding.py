@@ -47,7 +47,7 @@ OUTSIDE = """() => [...document.querySelectorAll("html, body, body > :not(citewe
 STYLES = (
     "color background-color font-family font-size font-style font-weight font-variant-caps line-height letter-spacing "
     "word-spacing text-transform text-align text-indent text-decoration-line text-shadow white-space-collapse direction "
-    "writing-mode visibility display position opacity float margin-top margin-left padding-top padding-left "
+    "writing-mode visibility display position opacity float margin-top margin-bottom padding-top padding-left "
     "border-top-width border-top-style border-radius list-style-type cursor box-sizing min-height overflow-wrap filter "
     "transform user-select pointer-events content quotes zoom hyphens tab-size -webkit-text-fill-color"
 ).split()
@@ -174,12 +174,7 @@ def test_snippet_works_under_the_strictest_policy(embedded: Embedded, pages: Pag
     ids=lambda headers: next(iter(headers.values())),
 )
 def test_a_host_s_other_headers_change_nothing(embedded: Embedded, pages: Pages, headers: dict[str, str]) -> None:
-    address = pages.put(page(snippet(embedded.url)), policy(embedded.url))
-
-    embedded.tab.route(
-        address, lambda route: route.fulfill(response=(reply := route.fetch()), headers={**reply.headers, **headers})
-    )
-    embedded.open(address)
+    embedded.open(pages.put(page(snippet(embedded.url)), policy(embedded.url), headers))
     assert embedded.ask(ASK) == "answered"
     embedded.quiet()
 
