@@ -93,7 +93,7 @@ def test_languages_themes_and_labels_stay_apart(tab: Tab) -> None:
     assert tab.locator("#a .panel").evaluate(ground) != tab.locator("#b .panel").evaluate(ground)
     assert tab.locator("label[for=question]").count() == 2
     tab.evaluate("document.querySelector('#a').lang = 'es'; document.querySelector('#b').lang = 'en'")
-    tab.locator("#b .root[lang=en]").wait_for()
+    tab.locator("#b .root[lang=en]").wait_for(state="attached")
     assert tab.locator("#a .root").get_attribute("lang") == "es"
 
 
