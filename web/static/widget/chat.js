@@ -357,7 +357,7 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
 
   async #copy(pressed) {
     const { answer } = this.#records.get(pressed.closest(".turn"));
-    const quoted = answer.quotes.find((quote) => String(quote.citation.number ?? "") === pressed.value);
+    const quoted = answer.quotes.find((quote) => String(quote.citation.number) === pressed.value);
     const done = await copied(copyText(quoted, answer, this.#settings), this.#shadow);
     const said = done ? this.#settings.words.copied : this.#settings.words.uncopied;
     this.#say(said);
