@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -50,10 +50,9 @@ class Pages:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.origin = f"http://127.0.0.1:{self.server.server_port}"
 
-    def put(self, html: str, policy: str, **more: str) -> str:
-        """Keep a page and return its address; ``more`` are headers, with an underscore for each hyphen."""
-        headers = {"Content-Security-Policy": policy} | {name.replace("_", "-"): value for name, value in more.items()}
-        return self._keep(f"/{len(self._kept)}", html, headers)
+    def put(self, html: str, policy: str, headers: Mapping[str, str] | None = None) -> str:
+        """Keep a page, with more headers than its policy if need be, and return its address."""
+        return self._keep(f"/{len(self._kept)}", html, {"Content-Security-Policy": policy, **(headers or {})})
 
     def put_script(self, name: str, content: str) -> str:
         """Keep a script under its name and return its address."""

@@ -18,6 +18,7 @@ from index.models import open_for_passages
 from index.storage import ENCODER, current_generation
 from qa.answerer import Answerer
 from tests.browsing import Pages, chromium, pages, scripted, visited  # noqa: F401  fixtures for every module
+from tests.payloads import Poisoned, write_corpus
 
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED = PROJECT.parent / "shared"
@@ -93,6 +94,30 @@ def friendly_url(starter_path: Path, pages: Pages, tmp_path_factory: pytest.Temp
     options = ("--allow-origins", pages.origin, "--feedback", str(folder / "feedback.sqlite"))
     with running_server(starter_path, folder / "log.txt", *options) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def poisoned(starter_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Poisoned:
+    """An index of payloads, built by the command line; it takes the starter's place, so that its encoder is at hand."""
+    folder = tmp_path_factory.mktemp("poisoned")
+    given = write_corpus(folder / "corpus")
+    shutil.copytree(starter_path, folder / "index", symlinks=True)
+    done = run_command("-m", "index", "build", str(folder / "corpus"), "--out", str(folder / "index"))
+    assert done.returncode == 0, done.stderr
+    return Poisoned(folder / "index", given)
+
+
+@pytest.fixture(scope="session")
+def poisoned_url(poisoned: Poisoned, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server that answers from payloads."""
+    with running_server(poisoned.index, tmp_path_factory.mktemp("server") / "log.txt") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def poisoned_answerer(poisoned: Poisoned) -> Answerer:
+    """The answerer that the server has."""
+    return Answerer(LocalIndex.open(poisoned.index))
 
 
 class running_server:  # noqa: N801  a context manager that reads as one

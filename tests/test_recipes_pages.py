@@ -29,9 +29,9 @@ ALLOWED = "What the site's own headers must allow"
 HEAD = '<!doctype html><html lang="en"><meta charset="utf-8"><title>A site</title>'
 # What a site sends beside its policy that does not keep the widget from working.
 HEADERS = {
-    "Cross_Origin_Embedder_Policy": "require-corp",
-    "Cross_Origin_Opener_Policy": "same-origin",
-    "Referrer_Policy": "no-referrer",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
 }
 TRUSTED = "require-trusted-types-for 'script'; trusted-types 'none'"
 RESTYLE = """rules => {
@@ -76,7 +76,7 @@ class Site:
         if own_scripts:
             needed = needed.replace("script-src ", f"script-src {self.pages.origin} ")
         policy = f"default-src 'none'; {needed.strip()}; {TRUSTED}"
-        self.visit.tab.goto(self.pages.put(HEAD + body, policy, **HEADERS))
+        self.visit.tab.goto(self.pages.put(HEAD + body, policy, HEADERS))
 
     def asked(self, question: str = QUESTION) -> None:
         """Ask, opening the panel first where it is closed, and see that the turn shows what REST gives."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
@@ -21,6 +21,9 @@ UNRESERVED = "!*'()"
 # A sentence of at most twice as many words stands in a text fragment whole; of a longer one, so many at either end.
 EDGE_WORDS = 5
 MAX_FRAGMENT = 300
+
+# Scheme, and a host of signs that may stand in one. A name before an "@" could only pass for the host.
+_WEB_ADDRESS = re.compile(r"https?://[^ \"#%/<>?@\\^`{|}]*[^ \"#%/<>?@[\\^`{|}](?![^/?#])", re.IGNORECASE | re.ASCII)
 
 BlockKind = Literal["p", "ul", "ol"]
 
@@ -99,12 +102,8 @@ def _kind(line: str) -> BlockKind:
 
 
 def safe_url(url: str) -> str:
-    """Return the address if it is an absolute http or https one, else an empty string."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return ""
-    return url if parts.scheme in ("http", "https") and parts.netloc else ""
+    """Return the address if it is an absolute http or https one without a user's name, else an empty string."""
+    return url if _WEB_ADDRESS.match(url) else ""
 
 
 def context_url(citation: Citation) -> str:

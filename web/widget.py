@@ -82,7 +82,8 @@ async def widget(request: Request) -> WidgetRecord:
 def snippet(module: Module, base: str) -> str:
     """Return the one line of HTML that embeds the widget."""
     return (
-        f'<script type="module" src="{base}{module.path}" integrity="{module.integrity}" crossorigin="anonymous"></script>'
+        f'<script type="module" src="{base}{module.path}" integrity="{module.integrity}" crossorigin="anonymous"'
+        f' referrerpolicy="no-referrer"></script>'
         f'<citewell-chat api-base="{base}"></citewell-chat>'
     )
 

@@ -86,7 +86,7 @@ function citation(quoted, shown) {
       {},
       make("a.context", context, fill(words.context, { n })),
       safeUrl(url) ? link(url, words.page) : null,
-      make("button.copy", { type: "button", name: "copy", value: n }, fill(words.copy, { n })),
+      make("button.copy", { type: "button", name: "copy", value: String(n) }, fill(words.copy, { n })),
     ),
     proof(cited, words),
   );

@@ -177,7 +177,6 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
     if (pending && (this.#request || this.#failure)) frame.log.append(pending);
     this.#shadow.replaceChildren(frame.root);
     frame.root.addEventListener("click", this.#onClick);
-    frame.root.addEventListener("submit", this.#onSubmit);
     frame.root.addEventListener("keydown", this.#onKey);
     this.#showPanel();
     this.#showEmpty();
@@ -318,16 +317,13 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
     scroller.scrollTo({ top: scroller.scrollTop + above - 8, behavior });
   }
 
-  #onSubmit = (event) => {
-    event.preventDefault();
-    this.ask(this.#frame.field.value);
-  };
-
   #onClick = (event) => {
     const pressed = event.target.closest("button");
     if (!pressed) return;
     if (pressed === this.#frame.launch) return this.open();
     const does = {
+      // Not by submitting: sandboxed frames may forbid forms.
+      send: () => this.ask(this.#frame.field.value),
       question: () => this.ask(pressed.value),
       // The button goes as the question is sent again; the focus must not go with it.
       again: () => (this.#frame.field.focus({ preventScroll: true }), this.ask(pressed.value, this.#failure ?? {})),
@@ -351,7 +347,7 @@ class CitewellChat extends (globalThis.HTMLElement ?? Object) {
     }
     if (event.key === "Enter" && !event.shiftKey && event.target === this.#frame.field) {
       event.preventDefault();
-      this.#frame.form.requestSubmit();
+      this.ask(event.target.value);
     }
   };
 

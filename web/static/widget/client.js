@@ -22,7 +22,7 @@ export async function post(url, body, request = new AbortController()) {
   const timer = setTimeout(() => request.abort(), WAIT_MS);
   try {
     const headers = { "Content-Type": "application/json", Accept: "application/json" };
-    const settings = { method: "POST", headers, body: JSON.stringify(body), signal: request.signal };
+    const settings = { method: "POST", headers, body: JSON.stringify(body), referrerPolicy: "no-referrer", signal: request.signal };
     const reply = await fetch(url, { ...settings, credentials: "omit", cache: "no-store" });
     const record = await reply.json().catch(() => null);
     if (reply.status === 204 || (reply.ok && record)) return record;

@@ -93,7 +93,7 @@ export function link(url, text) {
 }
 
 export function safeUrl(url) {
-  return /^https?:\/\/[^/\\]/i.test(url);
+  return /^https?:\/\/[^ "#%/<>?@\\^`{|}]*[^ "#%/<>?@[\\^`{|}](?![^/?#])/i.test(url);
 }
 
 /** The address of a page with a text fragment that has browsers scroll to the words of the first span and mark them. */
@@ -122,5 +122,5 @@ export function age(date, language) {
   const months = (now.getFullYear() - year) * 12 + now.getMonth() + 1 - month - (now.getDate() < day ? 1 : 0);
   if (months < 1) return "";
   const [count, unit] = months < 12 ? [months, "month"] : [Math.floor(months / 12), "year"];
-  return ` (${new Intl.RelativeTimeFormat(language).format(-count, unit)})`;
+  return ` (${new Intl.RelativeTimeFormat(/^[a-z]{2,3}\b/.exec(language) ?? "en").format(-count, unit)})`;
 }

@@ -64,7 +64,7 @@ function composer({ words, placeholder, mode }) {
   });
   const error = make("p.error", { id: "error", role: "alert" });
   const label = make("label", { for: "question" }, words.label);
-  const send = make("button.send", {}, words.ask);
-  const form = make("form.composer", { novalidate: "" }, label, make("div.entry", {}, field, send), error);
+  const send = make("button.send", { type: "button", name: "send" }, words.ask);
+  const form = make("form.composer", {}, label, make("div.entry", {}, field, send), error);
   return { form, field, error };
 }

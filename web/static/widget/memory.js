@@ -16,7 +16,7 @@ export class Memory {
   read() {
     try {
       const kept = JSON.parse(sessionStorage.getItem(this.key));
-      return Array.isArray(kept) ? kept.filter((turn) => turn?.question && turn.answer?.quotes) : [];
+      return Array.isArray(kept) ? kept.filter((turn) => turn?.question?.trim && turn.answer?.quotes) : [];
     } catch {
       return [];
     }

@@ -1,5 +1,6 @@
 // The attributes of a widget as values, and the properties that mirror them.
 
+import { safeUrl } from "./elements.js";
 import STRINGS from "./strings.json" with { type: "json" };
 
 const TEXTS = ["api-base", "mode", "theme", "primary-color", "heading", "placeholder", "top-k", "filter", "suggestions", "history"];
@@ -16,7 +17,7 @@ export function settingsOf(element, own) {
   const text = (name) => element.getAttribute(name) ?? "";
   const mode = /^(inline|page)$/.test(text("mode")) ? text("mode") : "launcher";
   const wanted = languageAround(element);
-  const known = STRINGS[wanted.split("-")[0]];
+  const known = STRINGS[wanted.split(/[-_]/)[0]];
   const replaced = Object.entries(own).filter(([name, value]) => name in STRINGS.en && typeof value === "string");
   const language = known || replaced.length ? wanted : "en";
   const words = { ...STRINGS.en, ...known, ...Object.fromEntries(replaced) };
@@ -44,7 +45,7 @@ function languageAround(element) {
 
 function baseOf(address) {
   const base = address.trim().replace(/\/+$/, "");
-  return /^https?:\/\/[^/\\]/i.test(base) ? base : "";
+  return safeUrl(base) ? base : "";
 }
 
 /** The value of a JSON text, or null. */
@@ -59,7 +60,7 @@ export function parsed(text) {
 /** Filters from JSON or from "publisher=NHS;publisher=CDC;language=en": names and lists of values, or null for none. */
 function filtersOf(text) {
   const pairs = /^\s*\{/.test(text) ? Object.entries(parsed(text) ?? {}) : text.split(";").map(pair);
-  const filters = {};
+  const filters = Object.create(null);
   for (const [name, values] of pairs) {
     for (const value of [values].flat()) if (name && value) (filters[name] ??= []).push(String(value));
   }
