@@ -1,9 +1,9 @@
 """The widget's source: a few readable ES modules, a style sheet and the interface words, joined into the one module served.
 
 Joining is text work that cannot change what the code does: imports, the word ``export``, comment lines and white space that
-parts nothing go, private members get short names, style and words become constants. Texts, templates and patterns stay as
-they are. It relies on two habits of the parts, which a test checks: no template runs over several lines, and no comment
-stands behind code.
+parts nothing go, private members and functions get short names, style and words become constants. Texts, templates and
+patterns stay as they are. It relies on two habits of the parts, which a test checks: no template runs over several lines, and
+no comment stands behind code.
 """
 
 import base64
@@ -64,7 +64,7 @@ def joined() -> Module:
         # Where style sheets can't be made by script the element links to the style sheet instead.
         f"let STYLE;try{{STYLE=new CSSStyleSheet();STYLE.replaceSync({style})}}catch{{}}",
     ]
-    code = _short_names("".join(_bare_code((FOLDER / part).read_text("utf-8")) for part in PARTS))
+    code = _short_functions(_short_names("".join(_bare_code((FOLDER / part).read_text("utf-8")) for part in PARTS)))
     content = ("\n".join(head) + "\n" + code).encode()
     digest = hashlib.sha256(content).hexdigest()[:12]
     integrity = "sha384-" + base64.b64encode(hashlib.sha384(content).digest()).decode()
@@ -121,6 +121,22 @@ def _short_names(code: str) -> str:
         short = f"#{chr(97 + number % 26)}{number // 26 or ''}"
         code = re.sub(rf"(this\.|(?:^|[;{{}}])(?:get |async )?){name}\b", rf"\g<1>{short}", code, flags=re.MULTILINE)
     return code
+
+
+def _short_functions(code: str) -> str:
+    """Return the code with short names for those of the parts' functions that are only ever called, never within a template."""
+    pieces = _TEXTS.findall(code)
+    templates = "".join(text for text, _ in pieces if text.startswith("`"))
+    bare = "".join(own for _, own in pieces)
+    called = set(re.findall(r"^(?:async )?function (\w+)\(", code, re.MULTILINE))
+    called -= (
+        set(re.findall(r"(?<![\w$])(\w+)\b(?!\()", bare))
+        | set(re.findall(r"[.#](\w+)", bare))
+        | set(re.findall(r"\w+", templates))
+    )
+    short = {name: f"${chr(97 + at % 26)}{at // 26 or ''}" for at, name in enumerate(sorted(called))}
+    names = re.compile(rf"(?<![\w$.#])(?:{'|'.join(short)})(?=\()")
+    return "".join(text or names.sub(lambda found: short[found[0]], own) for text, own in pieces)
 
 
 def _bare_code(source: str) -> str:
