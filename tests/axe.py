@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page as Tab
 
 # All rules, also those axe leaves off unless asked (target-size, experimental ones). Contrast of 7:1 and the like is AAA.
-RUN = """async () => {
-  const rules = Object.fromEntries(axe.getRules().map(({ ruleId, tags }) => [ruleId, { enabled: !tags.includes("wcag2aaa") }]));
+RUN = """async only => {
+  const runs = tags => !tags.includes("wcag2aaa") && (!only || tags.includes(only));
+  const rules = Object.fromEntries(axe.getRules().map(({ ruleId, tags }) => [ruleId, { enabled: runs(tags) }]));
   const found = await axe.run(document, { rules, resultTypes: ["violations", "incomplete"], elementRef: false });
   const told = list => list.flatMap(({ id, nodes }) => nodes.map(({ target, html, any, all, none }) => ({
     rule: id, target: target.flat().join(" "), html: html.slice(0, 200),
@@ -45,11 +46,12 @@ def script() -> str:
     return (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
-def audit(tab: Tab) -> Report:
-    """Run axe on a tab as it stands."""
+def audit(tab: Tab, only: str | None = None) -> Report:
+    """Run axe on a tab as it stands: every rule, or those of one tag."""
+    tab.wait_for_load_state("load")  # until a style sheet is there, axe leaves what it says open
     if not tab.evaluate("() => !!globalThis.axe?.run"):
         tab.evaluate(script())
-    found = tab.evaluate(RUN)
+    found = tab.evaluate(RUN, only)
     return Report(tuple(found["violations"]), tuple(found["incomplete"]), found["rules"])
 
 
