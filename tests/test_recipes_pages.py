@@ -292,4 +292,4 @@ def test_deep_chat(reader: Visit, pages: Pages, allowing: str) -> None:
 
 def test_every_header_named_as_working_is_tried() -> None:
     works = [name for name, text in table(ALLOWED, "header of the site").items() if text.startswith("works")]
-    assert works == [TRUSTED, f"Cross-Origin-Embedder-Policy: {HEADERS['Cross_Origin_Embedder_Policy']}"]
+    assert works == [TRUSTED, f"Cross-Origin-Embedder-Policy: {HEADERS['Cross-Origin-Embedder-Policy']}"]
