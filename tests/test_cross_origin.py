@@ -34,7 +34,7 @@ STRINGS = """() => {
   const attempts = {
     html: () => { document.body.innerHTML = "<b>x</b>"; },
     script: () => { document.createElement("script").textContent = "x()"; },
-    address: () => { document.createElement("script").src = "/static/citewell.js"; },
+    address: () => { document.createElement("script").src = "/widget.js"; },
     policy: () => trustedTypes.createPolicy("default", { createHTML: text => text }),
     insert: () => document.body.insertAdjacentHTML("beforeend", "<b>x</b>"),
   };

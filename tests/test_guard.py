@@ -56,7 +56,7 @@ def guarded(starter_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     [
         ("GET", "/", b"", 200),
         ("GET", "/docs", b"", 200),
-        ("GET", "/static/citewell.js", b"", 200),
+        ("GET", "/static/citewell.css", b"", 200),
         ("GET", "/metrics", b"", 200),
         ("HEAD", "/live", b"", 200),
         ("POST", "/v1/ask", b'{"question": "what is sciatica?"}', 200),
@@ -109,7 +109,7 @@ def test_loading_and_failing_servers_send_the_headers_too() -> None:
         assert response.headers["access-control-allow-origin"] == ORIGIN
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/metrics", "/openapi.json", "/v1/index", "/static/citewell.js", "/nowhere"])
+@pytest.mark.parametrize("path", ["/", "/docs", "/metrics", "/openapi.json", "/v1/index", "/static/citewell.css", "/nowhere"])
 def test_without_a_key_nothing_but_health_answers(guarded: str, path: str) -> None:
     for headers in ({}, {"X-API-Key": KEY[:-1]}, {"Authorization": f"Basic {KEY}"}, {"Authorization": f"Bearer {KEY}x"}):
         response = httpx.get(f"{guarded}{path}", headers=headers)
@@ -143,7 +143,7 @@ def test_after_the_burst_the_rate_holds(guarded: str) -> None:
         assert 1 <= int(response.headers["retry-after"]) <= 600
         check_headers(response.headers)
         assert response.headers["access-control-allow-origin"] == ORIGIN
-    for path in ("/live", "/ready", "/metrics", "/", "/static/citewell.js", "/v1/index"):
+    for path in ("/live", "/ready", "/metrics", "/", "/static/citewell.css", "/v1/index"):
         assert httpx.get(f"{guarded}{path}", headers=headers).status_code == 200
     assert httpx.options(f"{guarded}/v1/ask", headers=PREFLIGHT).status_code == 204
 
@@ -220,7 +220,7 @@ def test_what_is_counted() -> None:
     asking = ("/", "/v1/ask", "/v1/search", "/v1/feedback", "/v1/chat/completions", "/v1/deep-chat", "/mcp")
     assert all(is_counted("POST", path) for path in asking)
     assert all(is_counted(method, f"{path}x") for method in ("GET", "HEAD") for path in ("/passages/", "/v1/passages/"))
-    free = ("/", "/live", "/ready", "/metrics", "/static/citewell.js", "/widget.js", "/widget/1/x.js", "/v1/index", "/docs")
+    free = ("/", "/live", "/ready", "/metrics", "/static/citewell.css", "/widget.js", "/widget/1/x.js", "/v1/index", "/docs")
     assert not any(is_counted("GET", path) for path in free)
     assert not is_counted("OPTIONS", "/v1/ask")
 
