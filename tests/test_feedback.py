@@ -22,7 +22,8 @@ from tests.conftest import PROJECT, run_command, running_server
 from tests.test_server import QUESTION, check_problem
 from web.engine import Engine
 from web.feedback import FULL, OFF, TAGS, UNWRITTEN, Feedback, Vote, main, open_votes, report, router, votes_in
-from web.guard import GuardSettings, install_errors, install_guard
+from web.guard import GuardSettings, install_guard
+from web.problem import install_errors
 from web.store import Store, StoreError
 
 ANSWER, OTHER, PASSAGE = "0123456789abcdef", "fedcba9876543210", "c6abea8871dba155"

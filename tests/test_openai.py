@@ -17,8 +17,8 @@ from tests.test_side_prompts import SIDE_PROMPTS
 from web.chats import ASSISTANT, USER, Turn, asked_from
 from web.dialects import Dialects
 from web.engine import LOADING, Engine
-from web.guard import Problem
 from web.openai import router as openai_router
+from web.problem import Problem
 from web.rest import create_app
 
 QUESTION = "why are office workers' hip flexors so tight?"

@@ -18,8 +18,9 @@ from qa.answer import Alert, AlertSource, Answer, Citation, Disclaimer, IndexRef
 from qa.answerer import Answerer, QuestionError
 from qa.policy import ABSTENTION, ADVICE, DISCLAIMER
 from web.engine import Engine
-from web.guard import GuardSettings, install_errors, install_guard
+from web.guard import GuardSettings, install_guard
 from web.pages import STARTERS, router, static_files
+from web.problem import install_errors
 from web.shown import age
 from web.widget_source import joined
 

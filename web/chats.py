@@ -15,7 +15,7 @@ from corpus.text import has_lone_surrogates
 from qa.answerer import DEFAULT_TOP_K, MAX_QUESTION
 from qa.flags import load_rules
 from web.asking import Asked
-from web.guard import Problem
+from web.problem import Problem
 from web.side_prompts import unwrapped
 
 MAX_HISTORY = 20

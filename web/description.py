@@ -8,7 +8,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from web.guard import HEALTH, PROBLEM_TYPE, GuardSettings, body_limit
+from web.guard import HEALTH, GuardSettings, body_limit
+from web.problem import PROBLEM_TYPE
 from web.rate import is_counted
 
 _PROBLEM = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}

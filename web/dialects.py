@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from web.guard import PROBLEM_TYPE
+from web.problem import PROBLEM_TYPE
 
 Problem = Mapping[str, Any]
 # What OpenAI's clients call the kinds of errors.

@@ -23,7 +23,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from web.guard import Problem
+from web.problem import Problem
 from web.rest import ProblemDetails
 from web.store import Store, StoreError, is_full, read
 

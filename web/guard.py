@@ -14,30 +14,13 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.engine import Engine
-from web.headers import SECURITY_HEADERS, is_widget, security_headers
+from web.headers import is_widget, security_headers
 from web.keys import require_key
 from web.logs import REQUESTS
 from web.metrics import METRICS_PATH, SCOPE_KEY, Metrics
 from web.origins import OPEN, PREFLIGHT, Headers, Origins
-from web.problem import PROBLEM_TYPE, Problem, describe_validation, install_errors, problem_response
+from web.problem import Problem, problem_response
 from web.rate import RateLimit, is_counted
-
-__all__ = [
-    "HEALTH",
-    "MAX_BODY_BYTES",
-    "MAX_HISTORY_BYTES",
-    "PROBLEM_TYPE",
-    "SECURITY_HEADERS",
-    "UNGUARDED",
-    "Guard",
-    "GuardSettings",
-    "Problem",
-    "body_limit",
-    "describe_validation",
-    "install_errors",
-    "install_guard",
-    "problem_response",
-]
 
 MAX_BODY_BYTES = 16 * 1024
 # Chat protocols send the whole conversation with every question.

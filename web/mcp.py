@@ -16,7 +16,7 @@ from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from web.addresses import is_host
-from web.guard import Problem
+from web.problem import Problem
 
 PATH = "/mcp"
 FOREIGN = "Requests from pages of this origin are not allowed; the operator can allow it."

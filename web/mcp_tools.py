@@ -27,7 +27,7 @@ from web import asking
 from web.addresses import base_of, citation_url, passage_url, source_title
 from web.asking import Asked
 from web.engine import engine_of
-from web.guard import Problem
+from web.problem import Problem
 from web.rest import passage_record
 
 Result = TypeVar("Result")

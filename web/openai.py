@@ -18,14 +18,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from qa.answer import Answer
-from qa.answerer import DEFAULT_TOP_K, MAX_TOP_K
+from qa.answerer import DEFAULT_TOP_K
 from web import asking
 from web.addresses import base_of, citation_url, source_title
 from web.chats import IN_WORDS, PROGRAM, USER, Turn, asked_from
 from web.engine import engine_of
-from web.guard import Problem
 from web.plain import GAP, plain
-from web.rest import ProblemDetails, whole_number
+from web.problem import Problem
+from web.rest import Count, ProblemDetails, whole_number
 from web.side_prompts import is_side_prompt, is_side_task
 from web.stream import STREAM, stream_response
 
@@ -70,7 +70,7 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
-    top_k: Annotated[int, Field(ge=1, le=MAX_TOP_K), BeforeValidator(whole_number)] = DEFAULT_TOP_K
+    top_k: Count = DEFAULT_TOP_K
     after_alert: bool = False
 
 

@@ -23,7 +23,7 @@ from qa.policy import DISCLAIMER
 from web import asking
 from web.asking import Asked
 from web.engine import engine_of
-from web.guard import Problem
+from web.problem import Problem
 from web.shown import age, blocks, context_url, exact, fragment_url, phone_pieces, safe_url
 from web.widget_source import joined, words
 

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
-from web.guard import Problem
+from web.problem import Problem
 from web.widget_package import write_package
 from web.widget_source import STYLE, Module, joined
 
