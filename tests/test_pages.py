@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from html.parser import HTMLParser
 from typing import cast
 
 import pytest
@@ -17,6 +16,7 @@ from index.facets import EVERYTHING, Filters
 from qa.answer import Alert, AlertSource, Answer, Citation, Disclaimer, IndexRef, Level, Quote, Reason
 from qa.answerer import Answerer, QuestionError
 from qa.policy import ABSTENTION, ADVICE, DISCLAIMER
+from tests.markup import Page
 from web.engine import Engine
 from web.guard import GuardSettings, install_guard
 from web.pages import STARTERS, router, static_files
@@ -28,7 +28,6 @@ TEXT = (
     'It may be "referred".\nIt starts in the back 🦴 & travels.\n\nTwo signs:\n- stiff < 30 min\n- a limp\n\n1. Rest.\n2. Walk.'
 )
 PAYLOAD = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}</textarea></title>"
-VOID = {"img", "input", "link", "meta", "br"}
 REFERENCES = (Reference("Hip pain", "A Library", "https://example.org/hip?a=1&b=2"), Reference("A book", "", ""))
 CITATION = Citation(
     1, "0123456789abcdef", "The hip", "Where it hurts", "A Publisher", "https://example.org/page", "/passages/0123456789abcdef",
@@ -82,48 +81,6 @@ class Shelf:
     def neighbours(self, passage: Passage) -> tuple[Passage | None, Passage | None]:
         at = self.passages.index(passage)
         return (self.passages[at - 1] if at else None, self.passages[at + 1] if at + 1 < len(self.passages) else None)
-
-
-@dataclass
-class Element:
-    """One element of a parsed page and all the text inside it."""
-
-    tag: str
-    attributes: dict[str, str | None]
-    text: str = ""
-
-
-class Page(HTMLParser):
-    """A page's elements in document order."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[Element] = []
-        self._open: list[Element] = []
-        self.feed(html)
-        self.close()
-        assert not self._open, f"never closed: {[element.tag for element in self._open]}"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append(Element(tag, dict(attrs)))
-        if tag not in VOID:
-            self._open.append(self.elements[-1])
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop().tag == tag
-
-    def handle_data(self, data: str) -> None:
-        for element in self._open:
-            element.text += data
-
-    def all(self, tag: str, **attributes: str) -> list[Element]:
-        """The elements of that tag with at least those attributes (``class_`` for class)."""
-        wanted = {name.rstrip("_"): value for name, value in attributes.items()}
-        return [e for e in self.elements if e.tag == tag and wanted.items() <= e.attributes.items()]
-
-    def one(self, tag: str, **attributes: str) -> Element:
-        (element,) = self.all(tag, **attributes)
-        return element
 
 
 def client(shelf: Shelf | None) -> TestClient:
